@@ -63,6 +63,7 @@ class ScoringPromptRenderer:
         close, answer = _split_at_answer(template.reply_close)
         self._reply_close = tokenizer.encode_trusted(close + after + answer)
         self._omitted = tokenizer.encode_trusted(template.omitted)
+        self._rationale = tokenizer.encode_trusted(template.rationale)
 
     @property
     def instruction_tokens(self) -> int:
@@ -87,6 +88,10 @@ class ScoringPromptRenderer:
         kept, truncated = self._latest(turns, room)
         prefix = [*self._head, *(self._omitted if truncated else []), *kept, *self._conversation_close]
         return ScoringPrompt(tuple(prefix), tuple(suffix), truncated)
+
+    def rationale_ids(self, prompt: ScoringPrompt, verdict_ids: Sequence[int]) -> list[int]:
+        """Return the prompt for a rationale: the scoring prompt, its verdict, and the question why."""
+        return [*prompt.ids, *verdict_ids, *self._rationale]
 
     def _latest(self, turns: Sequence[Turn], room: int) -> tuple[list[int], bool]:
         """Return the ids of the latest turns in `room` tokens, and whether anything was left out."""

@@ -35,6 +35,10 @@ class PromptTemplate(BaseModel):
     omitted: str = Field(default="[earlier messages left out]\n", description="Stands for turns that did not fit.")
     conversation_close: str = Field(default="</conversation>\n<reply>\n", description="Between turns and reply.")
     reply_close: str = Field(default="\n</reply>\nScores: ", description="After the reply; the seven digits follow.")
+    rationale: str = Field(
+        default="\nRationale, in two or three sentences about the reply: ",
+        description="After the seven digits when a rationale is asked for; the explanation follows.",
+    )
 
     @cached_property
     def digest(self) -> str:
