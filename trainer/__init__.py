@@ -1,0 +1,1 @@
+"""Human ratings in, a packaged judge checkpoint out: importers, splits, training, agreement, calibration, packaging."""

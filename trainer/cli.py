@@ -1,0 +1,28 @@
+"""`python -m trainer`: the list of commands, and the one place where a TrainerError becomes a line and exit code 1.
+
+A command lives beside what it calls and is added here by one line. It must import torch inside its function, so that
+the data and agreement commands start without it.
+"""
+
+import typer
+
+from trainer.data import commands as data
+from trainer.errors import TrainerError
+
+app = typer.Typer(
+    name="trainer",
+    help="Human ratings in, a packaged judge checkpoint out.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command("import")(data.import_command)
+app.command("split")(data.split_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except TrainerError as error:
+        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+        raise SystemExit(1) from error
