@@ -1,0 +1,1 @@
+"""How the services speak to a language model: the port, and the one adapter, vLLM's own server."""
