@@ -24,6 +24,7 @@ class CompletionRequest:
     """What to complete, and how to sample.
 
     Attributes:
+        kind: what the request is for, as the `kind` label of engine metrics: verdict, rationale, critic, coach, therapist.
         model: the engine's name of the base model or of a loaded adapter.
         prompt_ids: the prompt as token ids; exactly one of this, `prompt` and `messages` is set.
         prompt: the prompt as text.
@@ -34,6 +35,7 @@ class CompletionRequest:
         cache_salt: keeps the engine's prefix cache apart from that of other salts.
     """
 
+    kind: str
     model: str
     max_tokens: int
     prompt_ids: tuple[int, ...] | None = None
