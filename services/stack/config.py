@@ -1,0 +1,42 @@
+"""What a person may choose about the local stack."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from services.engine.provision import EMBEDDED, default_cache_dir
+
+
+def default_state_dir() -> Path:
+    """Return where a running stack says where it is (`$XDG_STATE_HOME/theraloop` or `~/.local/state/theraloop`)."""
+    return platformdirs.user_state_path("theraloop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Loopback ports of the parts."""
+
+    engine: int = 8100
+    judge: int = 8101
+    agent: int = 8102
+    redis: int = 8103
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """One local stack."""
+
+    model: str = EMBEDDED
+    """`embedded`, a model folder, or a hub id."""
+    device: Literal["cpu", "gpu"] = "cpu"
+    window_tokens: int = 2048
+    """The engine's window: prompt and completion together."""
+    kv_cache_gib: int = 1
+    ports: Ports = field(default_factory=Ports)
+    cache_dir: Path = field(default_factory=default_cache_dir)
+    state_dir: Path = field(default_factory=default_state_dir)
+    engine_start_timeout_s: float = 600.0
+    """A first start on a slow disk reads gigabytes of libraries."""
+    service_start_timeout_s: float = 60.0
