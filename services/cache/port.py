@@ -1,6 +1,7 @@
 """The cache port: bytes by key for a time, and a lock that expires by itself.
 
-Adapters raise `CacheUnavailable`, never a library's own error. A cache is an optimisation: no caller may depend on it for being right.
+Adapters raise `CacheUnavailable`, never a library's own error. A cache is an optimisation: no caller may depend on it
+for being right.
 """
 
 from contextlib import AbstractAsyncContextManager

@@ -1,0 +1,1 @@
+"""The HTTP edge that every service has: app factory, problems, keys, rate limits, serving."""
