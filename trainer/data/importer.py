@@ -1,6 +1,6 @@
 """One import: records in, validated ratings out to Parquet, and a report of every row that was refused.
 
-Streams: records are held a batch at a time, and the keys seen, to find duplicates. The file appears whole or not at all.
+Streams: held are a batch of records, and the keys seen, to find duplicates. The file appears whole or not at all.
 """
 
 from collections import Counter
@@ -72,27 +72,28 @@ class _Import:
     def _accept(self, record: RawRecord, path: Path) -> Sequence[Rating]:
         self.records_read += 1
         try:
-            if isinstance(record.content, BadRowError):
-                raise record.content
-            ratings = self._source.convert(record.content, path)
-            keys = {rating.key() for rating in ratings}
-            if len(keys) < len(ratings) or not self._seen.isdisjoint(keys):
-                raise BadRowError("duplicate", "the same rater, system and reply as an earlier row")
+            ratings = self._source.convert(record.fields(), path)
+            self._seen |= self._new_keys(ratings)
         except BadRowError as error:
             if self._strict:
                 raise DataError(f"{path.name}, row {record.row}: {error}") from error
             self.refused.append(RefusedRow(file=path.name, row=record.row, reason=error.reason, detail=error.detail))
             return ()
-        self._seen |= keys
         self.rows_written += len(ratings)
         return ratings
+
+    def _new_keys(self, ratings: Sequence[Rating]) -> set[tuple[str, str, str, str]]:
+        keys = {rating.key() for rating in ratings}
+        if len(keys) < len(ratings) or not self._seen.isdisjoint(keys):
+            raise BadRowError("duplicate", "the same rater, system and reply as an earlier row")
+        return keys
 
 
 def import_ratings(source: Source, out: Path, *, strict: bool, open_file: OpenFile) -> ImportReport:
     """Write the source's ratings to the Parquet file `out` and return the report.
 
-    Raises DataError where a file cannot be read, where no row is usable, or, if `strict`, at the first bad row; `out` is
-    then left as it was.
+    Raises DataError where a file cannot be read, where no row is usable, or, if `strict`, at the first bad row; `out`
+    is then left as it was.
     """
     state = _Import(source, strict)
     partial = out.with_name(out.name + ".partial")

@@ -22,6 +22,12 @@ class RawRecord:
     row: int
     content: dict[str, Any] | BadRowError
 
+    def fields(self) -> dict[str, Any]:
+        """Return the record's fields; raises the BadRowError of a record that has none."""
+        if isinstance(self.content, BadRowError):
+            raise self.content
+        return self.content
+
 
 def read_records(path: Path, stream: BinaryIO) -> Iterator[RawRecord]:
     """Yield the records of `stream`, the bytes of `path`, whose name tells the format: .jsonl or .csv, perhaps .gz.
@@ -29,7 +35,7 @@ def read_records(path: Path, stream: BinaryIO) -> Iterator[RawRecord]:
     Raises DataError for another name, or where the compressed stream is damaged.
     """
     suffixes = path.suffixes
-    plain = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if suffixes[-1:] == [".gz"] else stream
+    plain = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if suffixes[-1:] == [".gz"] else stream
     kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     if kind not in (".jsonl", ".csv"):
         raise DataError(f"{path}: the name must end in .jsonl, .jsonl.gz, .csv or .csv.gz")

@@ -1,6 +1,6 @@
 """The one shape of ratings inside the trainer: a row for each (item, rater), and the Parquet schema that stores it.
 
-Importers make `Rating`s; splits, training, agreement and the data card read the table. No source's own names reach here.
+Importers make `Rating`s; splits, training, agreement and the data card read the table.
 """
 
 import json
@@ -88,4 +88,4 @@ def read_ratings(path: Path) -> pa.Table:
         raise DataError(f"{path}: not readable as Parquet; make it with `python -m trainer import`") from error
     if not table.schema.equals(SCHEMA):
         raise DataError(f"{path}: its columns are not the trainer's; import the source again")
-    return cast(pa.Table, table)
+    return cast("pa.Table", table)

@@ -1,4 +1,4 @@
-"""A split as written down: which questions are in which part, of which files, and what was left out to keep parts apart.
+"""A split as written down: which questions are in which part, of which files, and what was left out.
 
 Training, calibration and reports read a part through `Split.select`; nothing else decides what was trained on.
 """

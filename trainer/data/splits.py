@@ -108,7 +108,7 @@ def _of_kinds(row: Row, kinds: tuple[str, ...]) -> bool:
 
 
 def _leaking(parts: Mapping[str, Sequence[Row]]) -> list[Exclusion]:
-    """Return what the earlier of two parts must give up: rows whose response a later part has, with their whole pairs."""
+    """Return what earlier parts must give up: rows whose response a later part has, with their whole pairs."""
     found: list[Exclusion] = []
     names = list(parts)
     for index, name in enumerate(names):

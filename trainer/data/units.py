@@ -60,7 +60,7 @@ def units_of(rows: Sequence[Row]) -> list[Unit]:
     groups, contexts = _codes(row.group for row in rows), _codes(row.context for row in rows)
     size = int(groups.max(initial=-1) + 1 + contexts.max(initial=-1) + 1)
     edges = coo_array((np.ones(len(rows)), (groups, contexts + groups.max(initial=-1) + 1)), shape=(size, size))
-    labels = cast(np.ndarray, connected_components(edges, directed=False)[1])[groups]
+    labels = cast("np.ndarray", connected_components(edges, directed=False)[1])[groups]
     members: dict[int, list[Row]] = defaultdict(list)
     for label, row in zip(labels, rows, strict=True):
         members[int(label)].append(row)
