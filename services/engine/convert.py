@@ -1,14 +1,21 @@
 """Convert a GGUF file to the Hugging Face layout that vLLM serves: `python -m services.engine.convert FOLDER OUT`.
 
-Runs as a process of its own, so that the memory of torch and transformers is given back when it ends. Two traps are closed here:
-without dequantising, the model cannot be saved; and the converted tokenizer forgets `<bos>`, without which the model talks
-nonsense (perplexity 289 against 8.8 on one sentence), so a post-processor that adds it is set and then proved.
+Runs as a process of its own, so that the memory of torch and transformers is given back when it ends. Two traps are
+closed here: without dequantising, the model cannot be saved; and the converted tokenizer forgets `<bos>`, without which
+the model talks nonsense (perplexity 289 against 8.8 on one sentence), so a post-processor that adds it is set and then
+proved.
 """
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.engine.errors import ProvisionError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 def convert_gguf(source: Path, target: Path) -> None:
@@ -40,10 +47,12 @@ def verify_bos(folder: Path, bos_id: int) -> None:
 
     ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("Hello").ids
     if ids[:1] != [bos_id] or bos_id in ids[1:]:
-        raise ProvisionError("the converted tokenizer does not add its beginning-of-text token: the model would talk nonsense")
+        raise ProvisionError(
+            "the converted tokenizer does not add its beginning-of-text token: the model would talk nonsense"
+        )
 
 
-def _add_bos(backend: "Tokenizer", bos: str, bos_id: int) -> None:  # noqa: F821
+def _add_bos(backend: Tokenizer, bos: str, bos_id: int) -> None:
     from tokenizers.processors import TemplateProcessing
 
     backend.post_processor = TemplateProcessing(

@@ -1,12 +1,13 @@
 """LoRA at the speed of a matrix product on vLLM's CPU backend.
 
-vLLM's torch fallback gathers one copy of the adapter's weights for every token of the batch before it multiplies. Here each
-distinct adapter in the batch costs one matrix product over the rows that use it. The functions replace vLLM's of the same names
-and keep their signatures, dtypes and shape rules; vLLM finds `register` by the entry point group `vllm.general_plugins`.
+vLLM's torch fallback gathers one copy of the adapter's weights for every token of the batch before it multiplies. Here
+each distinct adapter in the batch costs one matrix product over the rows that use it. The functions replace vLLM's of
+the same names and keep their signatures, dtypes and shape rules; vLLM finds `register` by the entry point group
+`vllm.general_plugins`.
 
-One difference is on purpose. A row with index -1 belongs to no adapter (vLLM's GPU kernels skip it); the stock fallback reads it
-as "the last slot", so that a base-model request in a mixed batch gets the last slot's adapter once all slots are filled.
-Here such a row contributes zero.
+One difference is on purpose. A row with index -1 belongs to no adapter (vLLM's GPU kernels skip it); the stock fallback
+reads it as "the last slot", so that a base-model request in a mixed batch gets the last slot's adapter once all slots
+are filled. Here such a row contributes zero.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def bgmv_shrink(
 
     Args:
         inputs: activations, [tokens, hidden].
-        lora_b_weights: the stacked A matrices, [slots, rank, hidden] or [slots, 1, rank, hidden] (vLLM's name for the argument).
+        lora_b_weights: the stacked A matrices, [slots, rank, hidden] or [slots, 1, rank, hidden] (vLLM's name for the
+        argument).
         output_tensor: [tokens, at least rank], float32 as vLLM calls it; written in place.
         lora_indices_tensor: the slot of each row, or -1 for none, [tokens] or [1] for all rows alike.
         scaling: the factor on the product.
@@ -107,6 +109,7 @@ def _store(target: Tensor, outputs: Tensor | None, *, add_inputs: bool) -> None:
 
 def _adapted(inputs: Tensor, weights: Tensor, indices: Tensor, compute_dtype: dtype) -> Tensor | None:
     """Return each row's product with its own adapter, [tokens, out], or None when no row has an adapter."""
+    import torch
     from torch.nn.functional import linear
 
     if weights.dim() == 4:
@@ -118,7 +121,7 @@ def _adapted(inputs: Tensor, weights: Tensor, indices: Tensor, compute_dtype: dt
     if lowest == highest:
         return linear(inputs, weights[highest].to(compute_dtype))
     outputs = inputs.new_zeros(inputs.shape[0], weights.shape[1])
-    for slot in indices.unique().tolist():
+    for slot in torch.unique(indices).tolist():
         if slot == NO_ADAPTER:
             continue
         rows = (indices == slot).nonzero().squeeze(1)

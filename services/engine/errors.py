@@ -15,7 +15,3 @@ class DownloadError(ProvisionError):
 
 class ModelFolderError(ProvisionError):
     """A folder does not hold a model that the engine and the judge can use."""
-
-
-class EngineStartError(EngineError):
-    """The engine process ended or was not ready in time."""

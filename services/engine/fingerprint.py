@@ -1,10 +1,10 @@
 """The fingerprint of a model folder: a sha256 over what determines the model's outputs.
 
-Cache keys and checkpoints carry it, so two folders have the same fingerprint exactly if they hold the same weights, architecture,
-tokenizer and chat template. Who saved the folder, where and with which library version does not count.
+Cache keys and checkpoints carry it, so two folders have the same fingerprint exactly if they hold the same weights,
+architecture, tokenizer and chat template. Who saved the folder, where and with which library version does not count.
 
-Hashing gigabytes takes seconds to minutes, so each file's digest is remembered beside the cache (never in the user's folder) together
-with the size and modification time for which it holds.
+Hashing gigabytes takes seconds to minutes, so each file's digest is remembered beside the cache (never in the user's
+folder) together with the size and modification time for which it holds.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class _FileDigest:
 
 
 def fingerprint_model(folder: Path, cache_dir: Path) -> str:
-    """Return `sha256:<hex>` over the folder's configuration, tokenizer, chat template and weights.
+    """Return the sha256, in hex, over the folder's configuration, tokenizer, chat template and weights.
 
     Args:
         folder: a model in the Hugging Face layout with safetensors weights.
@@ -41,8 +41,10 @@ def fingerprint_model(folder: Path, cache_dir: Path) -> str:
     content = sorted([*weights, _required(folder / "tokenizer.json")])
     lines = [f"config.json {_digest_json({key: value for key, value in config.items() if key not in _VOLATILE_KEYS})}"]
     lines += [f"chat_template {hashlib.sha256(_chat_template(folder).encode()).hexdigest()}"]
-    lines += [f"{path.name} {digest}" for path, digest in zip(content, _digests(content, folder, cache_dir), strict=True)]
-    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    lines += [
+        f"{path.name} {digest}" for path, digest in zip(content, _digests(content, folder, cache_dir), strict=True)
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def sha256_file(path: Path) -> str:

@@ -1,7 +1,8 @@
 """From a model's name to a local folder that vLLM can serve, with its fingerprint.
 
-Three sources: `embedded` (the default: assembled from Python packages and converted once), a local folder, or a hub id. The embedded model
-lives under the user's cache folder; it appears there whole or not at all, and two processes never convert at the same time.
+Three sources: `embedded` (the default: assembled from Python packages and converted once), a local folder, or a hub id.
+The embedded model lives under the user's cache folder; it appears there whole or not at all, and two processes never
+convert at the same time.
 """
 
 import json
@@ -39,7 +40,7 @@ class ProvisionedModel:
     name: str
     """The name under which the engine serves it."""
     fingerprint: str
-    """`sha256:<hex>` over what determines its outputs."""
+    """The sha256, in hex, over what determines its outputs."""
     source: Source
 
 
@@ -112,7 +113,9 @@ def _convert(source: Path, target: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed command, own folders
     if result.returncode != 0:
         reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "no reason was given")
-        raise ProvisionError(f"the conversion of {EMBEDDED_NAME} failed: {reason.strip()} (2 GiB of free memory are needed)")
+        raise ProvisionError(
+            f"the conversion of {EMBEDDED_NAME} failed: {reason.strip()} (2 GiB of free memory are needed)"
+        )
 
 
 def _recorded_fingerprint(folder: Path) -> str | None:

@@ -3,6 +3,7 @@
 All checks run before any is reported, so that a person mends the machine once.
 """
 
+import ctypes
 import importlib.util
 import platform
 import shutil
@@ -25,6 +26,8 @@ _DISK_GIB = 1.5
 """The downloaded parts, the GGUF file and the converted model together."""
 _PYTHON_VERSIONS = ((3, 11), (3, 12))
 _LIBRARIES = {"vllm": "vLLM", "transformers": "transformers", "fastapi": "FastAPI"}
+_SYSTEM_LIBRARIES = {"libnuma.so.1": "libnuma1", "libstdc++.so.6": "libstdc++6"}
+"""What vLLM's CPU build links against, with the Debian package of each."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Machine:
     available_memory_gib: float
     free_disk_gib: float
     missing_libraries: tuple[str, ...]
+    missing_system_packages: tuple[str, ...]
     taken_ports: frozenset[int]
 
 
@@ -50,7 +54,10 @@ def inspect_machine(config: StackConfig) -> Machine:
         available_memory_gib=psutil.virtual_memory().available / _GIB,
         free_disk_gib=shutil.disk_usage(_existing_parent(config.cache_dir)).free / _GIB,
         missing_libraries=tuple(name for name in _LIBRARIES if importlib.util.find_spec(name) is None),
-        taken_ports=frozenset(port for port in (ports.engine, ports.judge, ports.agent, ports.redis) if _is_taken(port)),
+        missing_system_packages=tuple(name for file, name in _SYSTEM_LIBRARIES.items() if not _is_loadable(file)),
+        taken_ports=frozenset(
+            port for port in (ports.engine, ports.judge, ports.agent, ports.redis) if _is_taken(port)
+        ),
     )
 
 
@@ -66,9 +73,11 @@ def _platform_problems(machine: Machine) -> Iterator[str]:
         found = ".".join(str(part) for part in machine.python_version)
         yield f"Python {found} is not supported: install python3.11 or python3.12 with venv, then `make setup`"
     if machine.system != "Linux":
-        yield f"{machine.system} is not supported: vLLM's CPU build needs Linux (a virtual machine or container will do)"
+        yield f"{machine.system} is not supported: vLLM's CPU build needs Linux (a virtual machine will do)"
     for library in machine.missing_libraries:
         yield f"{_LIBRARIES[library]} is not installed: run `make setup`"
+    for package in machine.missing_system_packages:
+        yield f"the system package {package} is missing: `sudo apt-get install {package}`"
 
 
 def _resource_problems(machine: Machine, config: StackConfig) -> Iterator[str]:
@@ -109,6 +118,14 @@ def _is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def _is_loadable(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _existing_parent(folder: Path) -> Path:

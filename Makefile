@@ -1,0 +1,67 @@
+# theraloop: `make help` lists what there is. Every target that needs the environment makes it first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+TORCH := 2.13.0
+# Override to test a part: make test-unit TESTS=tests/unit/services/engine
+TESTS ?= tests/unit
+
+.PHONY: help setup demo up test test-unit test-integration lint format bench lock train clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create or update the environment in .venv (pinned, hash-checked)
+
+demo: setup ## Start the stack, judge and refine one real reply, show scores before and after
+	@$(BIN)/theraloop demo
+
+up: setup ## Run the stack in the foreground; Ctrl-C stops it
+	@$(BIN)/theraloop up
+
+test: setup lint ## Lint, then the whole suite with branch coverage
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m pytest --cov --cov-report=term tests
+
+test-unit: setup ## Unit tests only (under a minute)
+	@$(BIN)/python -m pytest $(TESTS)
+
+test-integration: setup ## Tests against a real engine, Redis and Prometheus
+	@$(BIN)/python -m pytest tests/integration
+
+lint: setup ## ruff, mypy --strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## Format the code and sort its imports
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: setup ## Run every benchmark, each against a baseline in the same run
+	@for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+train: setup ## Train, measure and package a judge checkpoint
+	@$(BIN)/python -m trainer train
+
+# uv.lock is not kept (it holds the addresses of one machine's package index); the exported requirements are.
+lock: ## Resolve the dependencies anew and export them with hashes to requirements/dev.txt
+	@$(BIN)/uv lock
+	@accelerator=$$(sed -nE 's/^name = "((nvidia|cuda|triton).*)"/--prune \1/p' uv.lock); \
+	  $(BIN)/uv export --quiet --all-extras --no-emit-project --no-emit-package torch $$accelerator \
+	    --no-annotate --no-header -o requirements/dev.txt
+	@echo "requirements/dev.txt holds $$(grep -c == requirements/dev.txt) packages"
+
+clean: ## Remove the environment and what tools have left; the model cache stays
+	@rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml requirements/setup.sh
+	@TORCH=$(TORCH) VENV=$(VENV) bash requirements/setup.sh
+	@touch $@
