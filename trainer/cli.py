@@ -6,8 +6,10 @@ the data and agreement commands start without it.
 
 import typer
 
+from trainer.agreement import commands as agreement
 from trainer.data import commands as data
 from trainer.errors import TrainerError
+from trainer.training import commands as training
 
 app = typer.Typer(
     name="trainer",
@@ -17,6 +19,9 @@ app = typer.Typer(
 )
 app.command("import")(data.import_command)
 app.command("split")(data.split_command)
+app.command("sft")(training.sft_command)
+app.command("agreement")(agreement.agreement_command)
+app.command("published")(agreement.published_command)
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ class AgreementReport:
     confidence: float
     per_answer: Mapping[str, Agreement]
     per_system: Mapping[str, Agreement]  # empty where there are fewer than three systems
-    length: Mapping[str, LengthControl]
+    length: Mapping[str, LengthControl]  # empty where the replies' texts are not released
     between_dimensions_judged: tuple[tuple[float | None, ...], ...]
     between_dimensions_reference: tuple[tuple[float | None, ...], ...]
 
@@ -102,9 +102,9 @@ def agreement_report(
 ) -> AgreementReport:
     """Return how far `judged` [n, 7] agrees with `reference` [n, 7], dimensions in the rubric's order.
 
-    `questions`, `systems` and `words` are [n]. NaN marks a dimension that an answer was not rated on; such answers
-    are left out of that dimension. Intervals are percentiles over `n_boot` resamples of whole questions. Raises
-    AgreementError where shapes differ or fewer than three answers remain.
+    `questions`, `systems` and `words` (NaN without text) are [n]. NaN marks a dimension that an answer was not rated
+    on; such answers are left out of that dimension. Intervals are percentiles over `n_boot` resamples of whole
+    questions. Raises AgreementError where shapes differ or fewer than three answers remain.
     """
     x, y = np.asarray(reference, dtype=np.float64), np.asarray(judged, dtype=np.float64)
     _check(x, y, [np.shape(labels) for labels in (questions, systems, words)])
@@ -134,7 +134,11 @@ def agreement_report(
             for name, column in columns.items()
             if len(np.unique(column.system)) >= _MIN_ITEMS
         },
-        length={name: _length_control(column, draws, confidence) for name, column in columns.items()},
+        length={
+            name: _length_control(column, draws, confidence)
+            for name, column in columns.items()
+            if not np.isnan(column.words).any()
+        },
         between_dimensions_judged=_nullable(ranks.between_dimensions(y)),
         between_dimensions_reference=_nullable(ranks.between_dimensions(x)),
     )
