@@ -1,7 +1,7 @@
 """One point in time by which a request must be answered; it travels with the request and only ever moves closer.
 
-Every outbound call is made under `enforce()`, and every hop sends what is left in `X-Deadline-Ms`. Nothing here knows HTTP
-beyond the header's name and form.
+Every outbound call is made under `enforce()`, and every hop sends what is left in `X-Deadline-Ms`. Nothing here knows
+HTTP beyond the header's name and form.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Deadline:
         return self.remaining_s() == 0.0
 
     def shrink(self, keep_s: float) -> "Deadline":
-        """Return a deadline `keep_s` seconds earlier: what a callee gets when the caller still has work to do after it."""
+        """Return a deadline `keep_s` seconds earlier: a callee's, when the caller still has work to do after it."""
         return Deadline(self.at_s - keep_s)
 
     def header_value(self) -> str:

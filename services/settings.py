@@ -9,15 +9,46 @@ else reads the environment.
 import base64
 import binascii
 import ipaddress
+import sys
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.web.keys import KeyRecord
 
 CACHE_KEY_BYTES = 32
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load_settings(kind: type[S]) -> S:
+    """Return the settings of a service, read from the environment.
+
+    Raises:
+        SystemExit: with status 2, after one line on standard error per variable that is wrong; values are not shown.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            variable = (kind.model_config["env_prefix"] + "_".join(map(str, problem["loc"][:2]))).upper().rstrip("_")
+            sys.stderr.write(f"{variable}: {problem['msg'].removeprefix('Value error, ')}\n")
+    except SettingsError as error:
+        sys.stderr.write(f"{kind.__name__}: {error}; lists and objects are given as JSON\n")
+    raise SystemExit(2)
 
 
 def _cache_key(key: SecretStr) -> SecretStr:

@@ -1,7 +1,8 @@
 """Compute each thing once: remembered by content, one computation at a time in the process and across processes.
 
-The order is: the process's own running computations, the cache, the cross-process lock, the cache again, the computation. Failures are shared
-with those who wait at that moment and never stored. A cache that is down makes this slower, never wrong.
+The order is: the process's own running computations, the cache, the cross-process lock, the cache again, the
+computation. Failures are shared with those who wait at that moment and never stored. A cache that is down makes this
+slower, never wrong.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from services.errors import CacheUnavailable, DeadlineExceeded
 
 T = TypeVar("T", bound=BaseModel)
 _LOCK_WAIT_SHARE: Final = 0.5
-"""The share of the remaining time that is spent waiting for another process; the rest is left for computing after all."""
+"""The share of the remaining time spent waiting for another process; the rest is left for computing after all."""
 _log = structlog.get_logger(__name__)
 
 
@@ -89,9 +90,7 @@ class ComputeOnce:
                 raise TypeError(f"computed {type(done.value).__qualname__} where {model.__qualname__} was asked for")
             return Memoised(done.value, done.cached or not leads)
 
-    def _start(
-        self, entry: str, model: type[T], compute: Callable[[], Awaitable[T]], deadline: Deadline
-    ) -> _Flight:
+    def _start(self, entry: str, model: type[T], compute: Callable[[], Awaitable[T]], deadline: Deadline) -> _Flight:
         task: asyncio.Task[Memoised[BaseModel]] = asyncio.ensure_future(
             self._look_up_or_compute(entry, model, compute, deadline)
         )

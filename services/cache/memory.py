@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
@@ -16,6 +16,14 @@ from typing import Final
 class _Entry:
     value: bytes
     expires_at_s: float
+
+
+@dataclass(slots=True)
+class _CountedLock:
+    """A lock with the number of those who hold it or wait for it: at zero it is dropped."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
 
 
 class InProcessCache:
@@ -28,7 +36,7 @@ class InProcessCache:
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, _CountedLock] = {}
 
     async def get(self, key: str) -> bytes | None:
         """Return the value or None."""
@@ -54,19 +62,19 @@ class InProcessCache:
 
     @asynccontextmanager
     async def lock(self, key: str, *, ttl_s: float, wait_s: float) -> AsyncIterator[bool]:
-        """Hold the lock over the block. A holder in this process cannot die without releasing it: `ttl_s` bounds the wait only."""
-        lock = self._locks.setdefault(key, asyncio.Lock())
+        """Hold the lock over the block. A holder in this process always releases it: `ttl_s` only bounds the wait."""
+        counted = self._locks.setdefault(key, _CountedLock())
+        counted.users += 1
+        acquired = False
         try:
-            async with asyncio.timeout(min(wait_s, ttl_s)):
-                acquired = await lock.acquire()
-        except TimeoutError:
-            acquired = False
-        try:
+            acquired = await _acquire(counted.lock, min(wait_s, ttl_s))
             yield acquired
         finally:
             if acquired:
-                lock.release()
-                self._drop_if_idle(key, lock)
+                counted.lock.release()
+            counted.users -= 1
+            if counted.users == 0:
+                del self._locks[key]
 
     async def ping(self) -> bool:
         """Return True: it is here."""
@@ -80,10 +88,13 @@ class InProcessCache:
     def _forget(self, key: str) -> None:
         self._bytes -= _size(key, self._entries.pop(key).value)
 
-    def _drop_if_idle(self, key: str, lock: asyncio.Lock) -> None:
-        # A lock that was just released to a waiter is not marked locked yet; asyncio keeps its waiters private, so they are counted here.
-        if not lock.locked() and not self._waiting(lock):
-            self._locks.pop(key, None)
+
+async def _acquire(lock: asyncio.Lock, wait_s: float) -> bool:
+    try:
+        async with asyncio.timeout(wait_s):
+            return await lock.acquire()
+    except TimeoutError:
+        return False
 
 
 def _size(key: str, value: bytes) -> int:

@@ -48,7 +48,7 @@ class MeteredCache:
         """Hold the lock over the block; the time counted is the wait for it."""
         began_s = time.perf_counter()
         async with self._cache.lock(key, ttl_s=ttl_s, wait_s=wait_s) as acquired:
-            self._count("lock", "acquired" if acquired else "contended", began_s)
+            self._count("lock", "acquired" if acquired else "not_acquired", began_s)
             yield acquired
 
     async def ping(self) -> bool:

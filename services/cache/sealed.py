@@ -1,8 +1,8 @@
 """What the cache's operator may not read: keys become HMACs, values are encrypted and bound to their key.
 
-One 32-byte secret gives two keys (HKDF, RFC 5869): HMAC-SHA256 names the entries, AES-256-GCM seals the values with the entry's
-name as associated data, so that a value moved to another entry does not open. A value that does not open is a miss: see
-docs/security.md.
+One 32-byte secret gives two keys (HKDF, RFC 5869): HMAC-SHA256 names the entries, AES-256-GCM seals the values with the
+entry's name as associated data, so that a value moved to another entry does not open. A value that does not open is a
+miss: see docs/security.md.
 """
 
 import base64
@@ -43,7 +43,7 @@ class SealedCache:
         self._cipher = AESGCM(_derive(secret, b"theraloop cache values v1"))
 
     def entry(self, namespace: str, parts: Sequence[str | bytes]) -> str:
-        """Return the entry's name: a MAC over namespace and parts, each with its length, so that no two lists collide."""
+        """Return the entry's name: a MAC over namespace and parts, each with its length: no two lists collide."""
         mac = hmac.HMAC(self._naming_key, hashes.SHA256())
         for part in (namespace, *parts):
             raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part

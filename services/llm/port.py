@@ -1,7 +1,7 @@
 """The completion port: what judge and agent ask of a language model, in plain types.
 
-One request is one prompt (token ids, text, or chat messages: exactly one of them) and `n` answers. Adapters translate; they
-never guess a missing answer.
+One request is one prompt (token ids, text, or chat messages: exactly one of them) and `n` answers. Adapters translate;
+they never guess a missing answer.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class CompletionRequest:
     """What to complete, and how to sample.
 
     Attributes:
-        kind: what the request is for, as the `kind` label of engine metrics: verdict, rationale, critic, coach, therapist.
+        kind: what it is for, as the `kind` label of engine metrics: verdict, rationale, critic, coach, therapist.
         model: the engine's name of the base model or of a loaded adapter.
         prompt_ids: the prompt as token ids; exactly one of this, `prompt` and `messages` is set.
         prompt: the prompt as text.

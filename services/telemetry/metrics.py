@@ -46,7 +46,7 @@ class PlatformMetrics:
         )
         self.cache_operations = Counter(
             "theraloop_cache_operations_total",
-            "Cache operations by outcome: hit, miss, stored, acquired, contended, error, tampered.",
+            "Cache operations by outcome: hit, miss, stored, acquired, not_acquired, error.",
             ("cache", "op", "outcome"),
             registry=registry,
         )

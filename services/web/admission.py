@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.deadline import DEADLINE_HEADER, Deadline
 from services.errors import DeadlineExceeded, InvalidInput, Overloaded, RateLimited, TooLarge
+from services.settings import LimitSettings
 from services.telemetry.metrics import PlatformMetrics
 from services.web.auth import Authenticator
 from services.web.rate_limit import RateLimiter
@@ -38,6 +39,12 @@ class WebLimits:
     max_in_flight: int
     routes: Mapping[str, RouteLimits] = field(default_factory=dict)
     retry_after_s: float = 1.0
+
+    @classmethod
+    def from_settings(cls, settings: LimitSettings, routes: Mapping[str, RouteLimits] | None = None) -> "WebLimits":
+        """Return the limits that the settings ask for, with those of single routes."""
+        default = RouteLimits(settings.deadline_s, settings.max_body_kib * 1024)
+        return cls(default, settings.max_in_flight, routes or {})
 
     def of(self, path: str) -> RouteLimits:
         """Return the limits of a path."""

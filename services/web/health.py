@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import exposition
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.contracts.readiness import PartReadiness, Readiness
 from services.deadline import Deadline
 from services.errors import ServiceError
 from services.telemetry.metrics import PlatformMetrics
@@ -41,27 +42,6 @@ class Alive(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     status: Literal["alive"] = Field(default="alive", description="Always `alive`.")
-
-
-class PartReadiness(BaseModel):
-    """What one part answered."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str = Field(description="The part.")
-    ok: bool = Field(description="Whether it answered as it should.")
-    required: bool = Field(description="Whether the service is of use without it.")
-    detail: str = Field(description="What it said, or why it is not ready.")
-    ms: float = Field(description="Milliseconds until it answered.")
-
-
-class Readiness(BaseModel):
-    """What every part answered just now."""
-
-    model_config = ConfigDict(frozen=True)
-
-    status: Literal["ready", "degraded", "unready"] = Field(description="`degraded`: only optional parts are down.")
-    parts: tuple[PartReadiness, ...] = Field(description="Every part.")
 
 
 def health_router(probes: Sequence[ReadinessProbe], metrics: PlatformMetrics) -> APIRouter:

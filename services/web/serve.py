@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from services.settings import BindSettings
 
 _KEEP_ALIVE_S: Final = 65
-"""Longer than the 60 s of common load balancers: they close idle connections first, and no request is lost to a race."""
+"""Above the 60 s of common load balancers: they close idle connections first, so no request is lost to a race."""
 _MAX_HEADER_BYTES: Final = 32 * 1024
 
 
