@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.contracts.dimensions import DIMENSIONS
+from services.rubric.verdict import LevelDistribution
+from trainer.agreement.absolute import ccc
+from trainer.calibration.fit import Floats, apply_calibration, fit_calibration, measured_coverage
+from trainer.errors import TrainerError
+
+N = 400
+
+
+def _judge(seed: int, noise: float) -> tuple[Floats, Floats]:
+    """Return distributions (N, 7, 5) of a shrunk, biased judge and the ratings (N, 7) that it judged."""
+    rng = np.random.default_rng(seed)
+    truth = np.clip(rng.normal(3.6, 0.8, (N, len(DIMENSIONS))), 1, 5)
+    seen = np.clip(2.9 + 0.4 * (truth + rng.normal(0, noise, truth.shape) - 3.6), 1, 5)
+    levels = np.arange(1, 6)
+    weights = np.exp(-((levels - seen[..., None]) ** 2))
+    return weights / weights.sum(axis=-1, keepdims=True), truth
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), noise=st.floats(0.1, 1.0))
+def test_calibrated_scores_have_the_raters_mean_spread_and_more_agreement(seed: int, noise: float) -> None:
+    distributions, ratings = _judge(seed, noise)
+    scores, _, _ = apply_calibration(fit_calibration(distributions, ratings), distributions)
+    raw = distributions @ np.arange(1, 6)
+    for index in range(len(DIMENSIONS)):
+        assert scores[:, index].mean() == pytest.approx(ratings[:, index].mean(), abs=0.08)
+        assert scores[:, index].std() == pytest.approx(ratings[:, index].std(), rel=0.12)
+        assert ccc(ratings[:, index], scores[:, index]) > ccc(ratings[:, index], raw[:, index])
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000))
+def test_order_of_expected_levels_is_kept(seed: int) -> None:
+    distributions, ratings = _judge(seed, 0.5)
+    scores, low, high = apply_calibration(fit_calibration(distributions, ratings), distributions)
+    order = np.argsort((distributions @ np.arange(1, 6))[:, 0])
+    assert (np.diff(scores[order, 0]) >= -1e-9).all()
+    assert ((low <= scores) & (scores <= high)).all()
+
+
+def test_intervals_hold_their_share_on_other_ratings_of_the_same_judge() -> None:
+    calibration = fit_calibration(*_judge(1, 0.5))
+    for share in measured_coverage(calibration, *_judge(2, 0.5)).values():
+        assert share == pytest.approx(0.8, abs=0.08)  # three standard errors of a share over 400, plus the fit's own
+
+
+def test_trainer_and_judge_apply_a_calibration_alike() -> None:
+    distributions, ratings = _judge(3, 0.5)
+    calibration = fit_calibration(distributions, ratings)
+    scores, low, high = apply_calibration(calibration, distributions[:20])
+    for row in range(20):
+        for index, name in enumerate(DIMENSIONS):
+            p = distributions[row, index]
+            one = calibration.dimensions[name].apply(LevelDistribution(tuple(float(v) for v in p)))  # type: ignore[arg-type]
+            assert (one.score, *one.interval) == pytest.approx(
+                (scores[row, index], low[row, index], high[row, index]), abs=1e-6
+            )
+
+
+def test_too_few_ratings_of_a_dimension_are_refused_by_name() -> None:
+    distributions, ratings = _judge(4, 0.5)
+    ratings[40:, DIMENSIONS.index(DIMENSIONS[3])] = np.nan
+    with pytest.raises(TrainerError, match="safety: 40 ratings"):
+        fit_calibration(distributions, ratings)
+
+
+def test_constant_judge_is_calibrated_to_the_mean() -> None:
+    _, ratings = _judge(5, 0.5)
+    distributions = np.full((N, len(DIMENSIONS), 5), 0.2)
+    scores, _, _ = apply_calibration(fit_calibration(distributions, ratings), distributions)
+    assert scores.mean(axis=0) == pytest.approx(ratings.mean(axis=0), abs=1e-3)

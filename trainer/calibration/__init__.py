@@ -1,0 +1,1 @@
+"""Maps from the judge's distributions to scores on the raters' scale, with intervals of measured coverage."""

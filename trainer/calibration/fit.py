@@ -1,0 +1,102 @@
+"""Fit a checkpoint's calibration on held-out ratings.
+
+A score fitted by least squares is shrunk towards the mean: with correlation r it has r times the raters' spread, and
+agreement in absolute terms (ICC(A,1), Lin's CCC) suffers for it, CCC = 2r^2 / (1 + r^2) instead of r. So the monotone
+regression of rating on expected level (Barlow et al. 1972, pool adjacent violators) is stretched about its mean by
+1 / r, which makes its spread the raters' own and maximises the CCC (Lin 1989) among the affine maps of the regression.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from services.checkpoint.calibration import Calibration, DimensionCalibration
+from services.contracts.dimensions import DIMENSIONS, LEVELS, MAX_SCORE, MIN_SCORE
+from trainer.errors import TrainerError
+
+COVERAGE: Final = 0.8
+MIN_RATINGS: Final = 50
+KNOTS: Final = 12
+INTERVAL_FLOOR: Final = 0.25
+"""Levels added to the judge's own spread, so that a judge that is sure of itself still admits the raters' noise."""
+MAX_STRETCH: Final = 2.0
+"""A judge that correlates below 1/2 is not stretched further: that would sell noise as spread."""
+_MIN_STEP: Final = 1e-3
+
+Floats = NDArray[np.float64]
+
+
+def fit_calibration(distributions: Floats, ratings: Floats, *, coverage: float = COVERAGE) -> Calibration:
+    """Return the calibration of a judge.
+
+    Args:
+        distributions: (n, 7, 5) probabilities of the levels, dimensions in the rubric's order.
+        ratings: (n, 7) reference ratings from 1 to 5, NaN where there is none.
+        coverage: share of ratings that the intervals are to hold.
+
+    Raises:
+        TrainerError: fewer than 50 ratings of some dimension, or shapes that do not match.
+    """
+    if distributions.shape != (*ratings.shape, len(LEVELS)) or ratings.shape[1:] != (len(DIMENSIONS),):
+        raise TrainerError(f"distributions {distributions.shape} and ratings {ratings.shape} do not match")
+    maps = {}
+    for index, dimension in enumerate(DIMENSIONS):
+        rated = ~np.isnan(ratings[:, index])
+        if rated.sum() < MIN_RATINGS:
+            raise TrainerError(f"{dimension}: {rated.sum()} ratings to calibrate on; at least {MIN_RATINGS} are needed")
+        maps[dimension] = _fit_dimension(distributions[rated, index], ratings[rated, index], coverage)
+    return Calibration(coverage=coverage, dimensions=maps)
+
+
+def _fit_dimension(distributions: Floats, ratings: Floats, coverage: float) -> DimensionCalibration:
+    levels = np.array(LEVELS, dtype=np.float64)
+    expected = distributions @ levels
+    spread = np.sqrt(np.maximum(distributions @ levels**2 - expected**2, 0.0))
+    raw, scores = _knots(expected, ratings)
+    fitted = np.interp(expected, raw, scores)
+    ratio = np.abs(ratings - fitted) / (spread + INTERVAL_FLOOR)
+    return DimensionCalibration(
+        raw=tuple(round(float(x), 6) for x in raw),
+        calibrated=tuple(round(float(y), 6) for y in scores),
+        interval_scale=round(float(np.quantile(ratio, coverage)), 6),
+        interval_floor=INTERVAL_FLOOR,
+    )
+
+
+def _knots(expected: Floats, ratings: Floats) -> tuple[Floats, Floats]:
+    """Return knots (x strictly increasing, y never decreasing) of the stretched monotone regression.
+
+    Both ends are anchored at the scale's ends, so that replies worse than any held-out one still rank.
+    """
+    regression = IsotonicRegression(increasing=True).fit(expected, ratings)
+    order = np.argsort(expected, kind="stable")
+    bins = np.array_split(order, min(KNOTS, len(order) // 10))
+    x = np.array([expected[rows].mean() for rows in bins])
+    y = np.array([regression.predict(expected[rows]).mean() for rows in bins])
+    smooth = np.interp(expected, x, y)
+    stretch = min(MAX_STRETCH, ratings.std() / max(smooth.std(), np.finfo(np.float64).tiny))
+    y = np.clip(ratings.mean() + stretch * (y - smooth.mean()), MIN_SCORE, MAX_SCORE)
+    x, y = np.append(np.insert(x, 0, MIN_SCORE), MAX_SCORE), np.append(np.insert(y, 0, MIN_SCORE), MAX_SCORE)
+    kept = np.insert(np.diff(x) > _MIN_STEP, 0, True)
+    return x[kept], np.maximum.accumulate(y[kept])
+
+
+def measured_coverage(calibration: Calibration, distributions: Floats, ratings: Floats) -> dict[str, float]:
+    """Return, per dimension, the share of `ratings` (n, 7) inside the intervals of `distributions` (n, 7, 5)."""
+    scores, low, high = apply_calibration(calibration, distributions)
+    inside = (ratings >= low) & (ratings <= high)
+    rated = ~np.isnan(ratings)
+    return {name: float(inside[rated[:, i], i].mean()) for i, name in enumerate(DIMENSIONS) if rated[:, i].any()}
+
+
+def apply_calibration(calibration: Calibration, distributions: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return scores, lower and upper interval ends, each (n, 7), as the judge computes them one by one."""
+    levels = np.array(LEVELS, dtype=np.float64)
+    expected = distributions @ levels
+    spread = np.sqrt(np.maximum(distributions @ levels**2 - expected**2, 0.0))
+    maps = [calibration.dimensions[name] for name in DIMENSIONS]
+    scores = np.column_stack([np.interp(expected[:, i], m.raw, m.calibrated) for i, m in enumerate(maps)])
+    half = np.column_stack([m.interval_scale * (spread[:, i] + m.interval_floor) for i, m in enumerate(maps)])
+    return scores, np.maximum(scores - half, MIN_SCORE), np.minimum(scores + half, MAX_SCORE)
