@@ -63,9 +63,9 @@ def provision(model: str, cache_dir: Path, on_progress: OnProgress) -> Provision
     if model == EMBEDDED:
         return _provision_embedded(cache_dir, on_progress)
     folder = Path(model).expanduser()
-    if folder.is_dir():
+    if model and folder.is_dir():
         return _provision_folder(folder.resolve(), folder.resolve().name, "folder", cache_dir, on_progress)
-    if _HUB_ID.fullmatch(model) and not model.startswith((".", "/", "~")):
+    if _HUB_ID.fullmatch(model) and not model.startswith("."):
         return _provision_folder(_download_from_hub(model, on_progress), model, "hub", cache_dir, on_progress)
     raise ModelFolderError(f"no model at {model!r}: give `{EMBEDDED}`, an existing folder, or a hub id (owner/name)")
 

@@ -20,22 +20,28 @@ _LONGEST_LINE_BYTES = 1 << 14
 class PartProcess:
     """A started part."""
 
-    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, reader: "asyncio.Task[None]") -> None:
         self._process = process
-        self._reader = asyncio.create_task(_forward(process, on_line))
+        self._reader = reader
 
     @classmethod
     async def start(cls, part: Part, on_line: Callable[[str], None]) -> "PartProcess":
         """Start `part` as the leader of its own process group; each line it writes goes to `on_line`."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.stack.child", str(os.getpid()), *part.command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **part.environment},
-            start_new_session=True,
-        )
-        return cls(process, on_line)
+        # A pipe of our own: with asyncio's, waiting for the leader would also wait for every fork that holds the pipe.
+        read_end, write_end = os.pipe()
+        reader = asyncio.create_task(_forward(read_end, on_line))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "services.stack.child", str(os.getpid()), *part.command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=asyncio.subprocess.STDOUT,
+                env={**os.environ, **part.environment},
+                start_new_session=True,
+            )
+        finally:
+            os.close(write_end)
+        return cls(process, reader)
 
     @property
     def is_alive(self) -> bool:
@@ -71,11 +77,15 @@ class PartProcess:
             os.killpg(self._process.pid, number)
 
 
-async def _forward(process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
-    if process.stdout is None:
-        return
-    async for line in _lines(process.stdout):
-        on_line(line)
+async def _forward(read_end: int, on_line: Callable[[str], None]) -> None:
+    stream = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(stream)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(read_end, "rb"))
+    try:
+        async for line in _lines(stream):
+            on_line(line)
+    finally:
+        transport.close()
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
