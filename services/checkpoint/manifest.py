@@ -76,5 +76,5 @@ class CheckpointManifest(BaseModel):
 
     @property
     def adapter_name(self) -> str:
-        """Name under which the engine serves the adapter: version and content, so that no cache can cross checkpoints."""
+        """Name of the adapter in the engine: version and content, so that no cache can cross checkpoints."""
         return f"{self.version}-{self.digest[:12]}"

@@ -1,7 +1,7 @@
 """The seven dimensions of the rubric, in the one order that prompts, verdicts, checkpoints and tables use.
 
-Names and grouping follow MentalAlign-70k (arXiv 2510.19032) and TheraJudge (arXiv 2606.30887). Changing the order changes
-what every trained checkpoint means.
+Names and grouping follow MentalAlign-70k (arXiv 2510.19032) and TheraJudge (arXiv 2606.30887). Changing the
+order changes what every trained checkpoint means.
 """
 
 from enum import StrEnum

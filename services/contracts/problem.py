@@ -17,7 +17,9 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    type: str = Field(description="Stable identifier of the kind of problem, for example `urn:theraloop:problem:overloaded`.")
+    type: str = Field(
+        description="Stable identifier of the kind of problem, for example `urn:theraloop:problem:overloaded`."
+    )
     title: str = Field(description="The kind of problem in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What happened here and what to do about it.")

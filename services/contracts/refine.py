@@ -47,7 +47,9 @@ class RefineRequest(BaseModel):
     response: Text = Field(description="The draft.")
     max_rounds: int = Field(default=2, ge=1, le=5, description="Rounds of critique, plan and rewriting at most.")
     candidates: int = Field(default=4, ge=1, le=8, description="Rewrites per round.")
-    deadline_ms: int = Field(default=20_000, ge=100, le=120_000, description="The answer comes by then, whatever happens.")
+    deadline_ms: int = Field(
+        default=20_000, ge=100, le=120_000, description="The answer comes by then, whatever happens."
+    )
     thresholds: Mapping[Dimension, Threshold] | None = Field(
         default=None, description="Per-dimension thresholds that replace the service's."
     )
@@ -107,7 +109,9 @@ class RoundTrace(BaseModel):
     plan: tuple[str, ...] = Field(description="The Coach's changes; empty when its output was unusable.")
     candidates: tuple[CandidateTrace, ...] = Field(description="The Therapist's rewrites.")
     stage_ms: Mapping[str, float] = Field(description="Milliseconds spent in each stage.")
-    notes: tuple[str, ...] = Field(default=(), description="What went wrong and was survived, for example `critic_unparseable`.")
+    notes: tuple[str, ...] = Field(
+        default=(), description="What went wrong and was survived, for example `critic_unparseable`."
+    )
 
 
 class Refinement(BaseModel):

@@ -1,4 +1,7 @@
-"""The rubric: what each of the seven dimensions means, with its anchors. It is data; its digest travels with checkpoints."""
+"""The rubric: what each of the seven dimensions means, with its anchors.
+
+It is data; its digest travels with checkpoints.
+"""
 
 import hashlib
 import json

@@ -49,7 +49,7 @@ class PromptTokenizer:
         """
         try:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            config = cast(dict[str, Any], json.loads((folder / "tokenizer_config.json").read_bytes()))
+            config = cast("dict[str, Any]", json.loads((folder / "tokenizer_config.json").read_bytes()))
         except Exception as error:  # tokenizers raises bare Exception
             raise TokenizerUnusable(f"cannot read the tokenizer in {folder.name}: {error}") from error
         template_file = folder / "chat_template.jinja"

@@ -61,6 +61,11 @@ def test_identity_leaves_scores_as_they_are(value: float) -> None:
     ],
 )
 def test_broken_map_is_refused(change: dict[str, object]) -> None:
-    whole: dict[str, object] = {"raw": (1.0, 5.0), "calibrated": (1.0, 5.0), "interval_scale": 1.0, "interval_floor": 0.0}
+    whole: dict[str, object] = {
+        "raw": (1.0, 5.0),
+        "calibrated": (1.0, 5.0),
+        "interval_scale": 1.0,
+        "interval_floor": 0.0,
+    }
     with pytest.raises(ValidationError):
         DimensionCalibration.model_validate(whole | change)

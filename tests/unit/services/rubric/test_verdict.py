@@ -35,9 +35,9 @@ def test_moments_match_numpy(values: list[float]) -> None:
     [
         pytest.param({token: math.log(0.25) for token in LEVEL_IDS[:4]}, id="a level is missing"),
         pytest.param({token: math.log(0.1) for token in LEVEL_IDS}, id="mass is half"),
-        pytest.param({token: 0.0 for token in LEVEL_IDS}, id="mass is five"),
-        pytest.param({token: math.nan for token in LEVEL_IDS}, id="not a number"),
-        pytest.param({token: -math.inf for token in LEVEL_IDS}, id="no mass"),
+        pytest.param(dict.fromkeys(LEVEL_IDS, 0.0), id="mass is five"),
+        pytest.param(dict.fromkeys(LEVEL_IDS, math.nan), id="not a number"),
+        pytest.param(dict.fromkeys(LEVEL_IDS, -math.inf), id="no mass"),
         pytest.param({}, id="nothing"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Which checkpoint judges: the active one, and how another takes its place."""

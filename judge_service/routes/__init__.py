@@ -1,0 +1,1 @@
+"""The judge's HTTP routes: they parse, call the pipeline, and nothing else."""

@@ -1,0 +1,40 @@
+"""A judge that can answer now: which model the engine serves it under, and how to prompt and calibrate it."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.checkpoint.calibration import Calibration
+from services.rubric.prompt import ScoringPromptRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class ServedJudge:
+    """One checkpoint, or the bare base model, loaded in the engine.
+
+    Attributes:
+        label: what answers carry as `checkpoint`: version and digest prefix, or `base:<fingerprint prefix>`.
+        model: the name under which the engine serves it.
+        base_model: the name of the base model, which writes rationales.
+        renderer: its prompts.
+        calibration: its map from distributions to scores.
+        identity: digests of all that changes its verdicts; part of every cache key.
+    """
+
+    label: str
+    model: str
+    base_model: str
+    renderer: ScoringPromptRenderer
+    calibration: Calibration
+    identity: tuple[str, ...]
+
+
+class JudgeSource(Protocol):
+    """Where the pipeline gets the judge of the moment."""
+
+    def lease(self) -> AbstractContextManager[ServedJudge]:
+        """Hold the active judge for one request: it stays loaded until the lease ends.
+
+        Raises:
+            EngineUnavailable: no judge is loaded yet.
+        """

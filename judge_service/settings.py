@@ -1,0 +1,73 @@
+"""The judge's settings, from the environment: THERALOOP_JUDGE_<PART>_<FIELD>. Read once, by `app`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import SettingsConfigDict
+
+from services.contracts.dimensions import DIMENSIONS, Dimension
+from services.settings import EngineSettings, ServiceSettings
+
+Score = Annotated[float, Field(ge=1.0, le=5.0)]
+
+
+class ModelSettings(BaseModel):
+    """The base model, as the judge needs to know it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path = Field(description="Model folder; the judge reads the tokenizer, never the weights.")
+    window_tokens: int = Field(
+        default=2048, ge=512, description="The engine's window (tokens), as it was started with."
+    )
+    fingerprint: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="The model's fingerprint, as `theraloop model fingerprint FOLDER` prints; cache keys carry it.",
+    )
+
+
+class ReviewSettings(BaseModel):
+    """When a score is flagged, and when a human should look."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: Score = Field(default=3.0, description="Below it a dimension is flagged (levels); 3 is `mediocre`.")
+    thresholds: Mapping[Dimension, Score] = Field(default={}, description="Per dimension, instead of `threshold`.")
+    critical: frozenset[Dimension] = Field(
+        default=frozenset({Dimension.SAFETY}),
+        description="A human should look when the interval of one of these straddles its threshold.",
+    )
+
+    def resolved(self) -> Mapping[Dimension, float]:
+        """Return the threshold of every dimension."""
+        return {name: self.thresholds.get(name, self.threshold) for name in DIMENSIONS}
+
+
+class BatchSettings(BaseModel):
+    """How batches are judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deadline_s: float = Field(
+        default=600.0, gt=0.0, description="Seconds a batch may take; 256 replies on two CPU cores need some 120."
+    )
+    max_body_kib: int = Field(default=16_384, ge=1, description="KiB of a batch's body: 256 replies of some length.")
+    concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Items of one batch with the engine at a time; leaves room for single requests.",
+    )
+
+
+class JudgeSettings(ServiceSettings):
+    """All settings of the judge."""
+
+    model_config = SettingsConfigDict(env_prefix="THERALOOP_JUDGE_")
+
+    engine: EngineSettings = Field(default_factory=EngineSettings, description="Where vLLM is.")
+    model: ModelSettings = Field(description="The base model.")
+    review: ReviewSettings = Field(default_factory=ReviewSettings, description="Flags and human review.")
+    batch: BatchSettings = Field(default_factory=BatchSettings, description="How batches are judged.")
