@@ -4,7 +4,11 @@ TrainerError
 ├── DataError        a source file cannot be read, or its rows cannot be used
 │   └── BadRowError  one row is refused, with the reason (and with --strict, the run stops)
 ├── SplitError       a split cannot be made as configured, or leaks
-└── AgreementError   ratings that cannot be compared
+├── AgreementError   ratings that cannot be compared
+├── TrainingConfigError  a run's configuration cannot be used
+├── CheckpointError  a run's state cannot be continued from
+├── PackagingError   a checkpoint cannot be packaged from what was given
+└── OutOfRoomError   memory or disk is full; the message names the setting to change
 """
 
 from typing import Literal
@@ -35,3 +39,19 @@ class SplitError(TrainerError):
 
 class AgreementError(TrainerError):
     """The ratings given cannot be compared."""
+
+
+class TrainingConfigError(TrainerError):
+    """A training configuration cannot be read, or asks for what cannot be."""
+
+
+class CheckpointError(TrainerError):
+    """The state in a run's folder is not of this run, or is broken."""
+
+
+class OutOfRoomError(TrainerError):
+    """Memory or disk is full."""
+
+
+class PackagingError(TrainerError):
+    """A checkpoint cannot be packaged from what was given."""

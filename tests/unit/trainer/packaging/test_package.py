@@ -1,0 +1,112 @@
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.checkpoint.calibration import Calibration
+from services.checkpoint.golden import GoldenCase
+from services.checkpoint.manifest import MANIFEST_FILE, PAYLOAD_FILES, BaseModelReference, CheckpointManifest
+from services.contracts.dimensions import DIMENSIONS
+from services.rubric.rubric import default_rubric
+from services.rubric.template import PromptTemplate
+from trainer.agreement.report import AgreementReport, agreement_report
+from trainer.errors import PackagingError
+from trainer.packaging.package import CheckpointParts, package
+
+N = 120
+
+
+def _report(noise: float) -> AgreementReport:
+    rng = np.random.default_rng(7)
+    truth = rng.uniform(1, 5, (N, len(DIMENSIONS)))
+    judged = np.clip(truth + rng.normal(0, noise, truth.shape), 1, 5)
+    questions, systems = np.arange(N) // 6, np.arange(N) % 6
+    return agreement_report(truth, judged, questions, systems, np.full(N, 30.0), n_boot=100)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> CheckpointParts:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": 16, "base_model_name_or_path": str(tmp_path)}))
+    configuration = tmp_path / "config.json"
+    configuration.write_text(json.dumps({"seed": 1, "data_sha256": {"a.parquet": "0" * 64}}))
+    flat = dict.fromkeys(DIMENSIONS, 3.0)
+    return CheckpointParts(
+        version="judge-1",
+        adapter=adapter,
+        base_model=BaseModelReference(name="tiny", fingerprint="a" * 64),
+        rubric=default_rubric(),
+        template=PromptTemplate(),
+        level_token_ids=(1, 2, 3, 4, 5),
+        method="sft",
+        configuration=configuration,
+        reference_rater="rater",
+        calibration=Calibration.identity(),
+        golden=[GoldenCase(id="g1", context="Hi.", response="Hello.", scores=flat, base_scores=flat, tolerance=0.3)],
+        agreement=_report(0.5),
+    )
+
+
+def test_folder_holds_what_the_manifest_says_and_nothing_else(parts: CheckpointParts, tmp_path: Path) -> None:
+    folder = package(parts, tmp_path / "registry")
+    manifest = CheckpointManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    assert {path.name for path in folder.iterdir()} == {*PAYLOAD_FILES, MANIFEST_FILE}
+    for name, digest in manifest.files.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert manifest.digest == hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()
+    assert manifest.adapter_name == f"judge-1-{manifest.digest[:12]}"
+    assert manifest.promotable
+    assert [path.name for path in (tmp_path / "registry").iterdir()] == ["judge-1"]
+
+
+def test_identical_inputs_give_identical_bytes_wherever_they_lie(parts: CheckpointParts, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    parts.adapter.rename(elsewhere)
+    (elsewhere / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/other", "r": 16}))
+    second = package(replace(parts, adapter=elsewhere), tmp_path / "second")
+    elsewhere.rename(parts.adapter)
+    first = package(parts, tmp_path / "first")
+    assert {p.name: p.read_bytes() for p in first.iterdir()} == {p.name: p.read_bytes() for p in second.iterdir()}
+
+
+def test_version_that_exists_is_never_overwritten(parts: CheckpointParts, tmp_path: Path) -> None:
+    folder = package(parts, tmp_path)
+    before = (folder / MANIFEST_FILE).read_bytes()
+    with pytest.raises(PackagingError, match="immutable"):
+        package(replace(parts, reference_rater="another"), tmp_path)
+    assert (folder / MANIFEST_FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("missing", ["adapter_model.safetensors", "adapter_config.json"])
+def test_missing_part_is_named_and_leaves_nothing_behind(parts: CheckpointParts, tmp_path: Path, missing: str) -> None:
+    (parts.adapter / missing).unlink()
+    with pytest.raises(PackagingError, match=missing):
+        package(parts, tmp_path / "registry")
+    assert not (tmp_path / "registry").exists()
+
+
+def test_checkpoint_without_golden_cases_is_refused(parts: CheckpointParts, tmp_path: Path) -> None:
+    with pytest.raises(PackagingError, match="golden"):
+        package(replace(parts, golden=[]), tmp_path)
+
+
+def test_one_that_agrees_less_than_the_incumbent_is_packaged_but_not_promotable(
+    parts: CheckpointParts, tmp_path: Path
+) -> None:
+    worse = replace(parts, agreement=_report(1.5), incumbent=_report(0.3))
+    manifest = CheckpointManifest.model_validate_json((package(worse, tmp_path) / MANIFEST_FILE).read_bytes())
+    assert not manifest.promotable
+    for name in DIMENSIONS:
+        assert f"{name}: lower bound" in (manifest.not_promotable_because or "")
+
+
+def test_one_that_agrees_no_less_is_promotable(parts: CheckpointParts, tmp_path: Path) -> None:
+    better = replace(parts, agreement=_report(0.3), incumbent=_report(1.5))
+    manifest = CheckpointManifest.model_validate_json((package(better, tmp_path) / MANIFEST_FILE).read_bytes())
+    assert manifest.promotable
+    assert manifest.not_promotable_because is None
