@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("import")(data.import_command)
 app.command("split")(data.split_command)
+app.command("card")(data.card_command)
 app.command("sft")(training.sft_command)
 app.command("agreement")(agreement.agreement_command)
 app.command("published")(agreement.published_command)

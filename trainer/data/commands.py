@@ -1,4 +1,4 @@
-"""The data commands: `import` and `split`. Arguments in, one call of the library, a few lines out."""
+"""The data commands: `import`, `split` and `card`. Arguments in, one call of the library, a few lines out."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from trainer.data.card import data_card, response_lengths
+from trainer.data.card_page import html
 from trainer.data.importer import ImportReport, import_ratings
+from trainer.data.schema import read_ratings
 from trainer.data.sources.authored import authored
 from trainer.data.sources.counselchat import counselchat
 from trainer.data.sources.mentalalign import mentalalign
@@ -89,3 +92,19 @@ def _show_split(split: Split) -> None:
     Console().print(table)
     if split.held_out_kinds:
         typer.echo(f"kinds never trained on: {', '.join(split.held_out_kinds)}")
+
+
+def card_command(
+    ratings: Annotated[Path, typer.Option(help="Imported ratings (Parquet).")],
+    out: Annotated[Path, typer.Option(help="Folder for card.json and card.html.")],
+    split: Annotated[Path | None, typer.Option(help="Split record, to count its parts.")] = None,
+) -> None:
+    """Describe a ratings table: counts, score histograms, rater agreement, lengths."""
+    table = read_ratings(ratings)
+    card = data_card(table, Split.load(split) if split else None)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "card.json").write_text(card.to_json() + "\n", encoding="utf-8")
+    (out / "card.html").write_text(html(f"Data card: {ratings.stem}", card, response_lengths(table)), encoding="utf-8")
+    counts = card.counts
+    typer.echo(f"{counts.ratings} ratings of {counts.replies} replies to {counts.questions} questions")
+    typer.echo(f"written: {out / 'card.json'}, {out / 'card.html'}")
