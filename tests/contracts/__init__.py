@@ -1,0 +1,1 @@
+"""Suites that a port's every adapter passes: the real ones and the fakes."""
