@@ -24,6 +24,7 @@ _REDIS_CONFIG = """\
 bind 127.0.0.1
 port {port}
 requirepass {password}
+loglevel warning
 save ""
 appendonly no
 maxmemory 256mb
@@ -116,7 +117,6 @@ def _judge_settings(config: StackConfig, model: ProvisionedModel) -> dict[str, s
         "THERALOOP_JUDGE_ENGINE_URL": f"http://{_LOOPBACK}:{config.ports.engine}",
         "THERALOOP_JUDGE_ENGINE_MODEL": model.name,
         "THERALOOP_JUDGE_MODEL_FOLDER": str(model.path),
-        "THERALOOP_JUDGE_MODEL_SERVED_NAME": model.name,
         "THERALOOP_JUDGE_MODEL_WINDOW_TOKENS": str(config.window_tokens),
         "THERALOOP_JUDGE_MODEL_FINGERPRINT": model.fingerprint,
     }

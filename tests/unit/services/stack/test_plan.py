@@ -48,7 +48,7 @@ def test_engine_and_judge_agree_on_model_and_window(config: StackConfig) -> None
     parts = plan(config, redis=False)
     command, judge = parts["engine"].command, parts["judge"].environment
     assert command[command.index("--max-model-len") + 1] == judge["THERALOOP_JUDGE_MODEL_WINDOW_TOKENS"] == "4096"
-    assert command[command.index("--served-model-name") + 1] == judge["THERALOOP_JUDGE_MODEL_SERVED_NAME"] == "m"
+    assert command[command.index("--served-model-name") + 1] == judge["THERALOOP_JUDGE_ENGINE_MODEL"] == "m"
     assert judge["THERALOOP_JUDGE_MODEL_FINGERPRINT"] == MODEL.fingerprint
 
 
