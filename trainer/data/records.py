@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -63,16 +64,22 @@ def _json_lines(stream: BinaryIO) -> Iterator[RawRecord]:
 def _csv_rows(stream: BinaryIO) -> Iterator[RawRecord]:
     # Bytes that are not UTF-8 become lone surrogates, which the models refuse: a bad cell costs its row, not the file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.DictReader(text, strict=True)
-    for row in range(1, 1 << 62):
-        try:
-            fields = next(rows)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield RawRecord(row, BadRowError("unparseable", "malformed CSV"))
-            continue
-        if None in fields:
-            yield RawRecord(row, BadRowError("unparseable", "more cells than the header has names"))
-        else:
-            yield RawRecord(row, {name: cell for name, cell in fields.items() if cell not in (None, "")})
+    try:
+        rows = csv.DictReader(text, strict=True)
+        for row in count(1):
+            try:
+                fields = next(rows)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield RawRecord(row, BadRowError("unparseable", "malformed CSV"))
+                continue
+            yield RawRecord(row, _filled(fields))
+    finally:
+        text.detach()  # the stream is the caller's to close
+
+
+def _filled(fields: dict[str | Any, Any]) -> dict[str, Any] | BadRowError:
+    if None in fields:
+        return BadRowError("unparseable", "more cells than the header has names")
+    return {name: cell for name, cell in fields.items() if cell not in (None, "")}
