@@ -35,6 +35,7 @@ def run_stack(config: StackConfig, on_event: OnEvent, work: Work | None = None) 
         PreflightError: the machine is not ready; nothing was started.
         ProvisionError: the model could not be provided; nothing was started.
         PartFailedError: a part did not start or crashed too often; all parts have been stopped.
+        KeyboardInterrupt: a stop signal came before `work` was done; all parts have been stopped.
     """
     check_machine(inspect_machine(config), config)
     model = provision(config.model, config.cache_dir, on_event)
@@ -68,6 +69,8 @@ async def _supervise(
         await asyncio.wait({supervised})
         if not supervised.cancelled():
             supervised.result()
+        elif work is not None:
+            raise KeyboardInterrupt
     finally:
         clear_state(config.state_dir)
 

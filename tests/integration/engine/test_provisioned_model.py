@@ -29,6 +29,11 @@ def test_gemmas_terms_stay_with_the_model(embedded_model: ProvisionedModel) -> N
     assert "Gemma Terms of Use" in (embedded_model.path / "GEMMA_TERMS.html").read_text(encoding="utf-8")
 
 
+def test_a_hub_id_that_cannot_be_had_is_one_line_with_the_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"could not get theraloop/no-such-model .*give the folder"):
+        provision("theraloop/no-such-model", tmp_path / "cache", lambda _: None)
+
+
 def test_a_failed_download_is_one_line_with_the_mend_and_leaves_nothing_half_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
