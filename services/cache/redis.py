@@ -103,7 +103,7 @@ class RedisCache:
             raise
         except (RedisError, OSError, TimeoutError) as error:
             if self._breaker.failed():
-                _log.warning("cache_unavailable", cache=self.name, exc_info=error)
+                _log.warning("cache_unavailable", cache=self.name, reason=type(error).__name__)
             raise CacheUnavailable("the cache does not answer") from error
         if self._breaker.succeeded():
             _log.info("cache_available_again", cache=self.name)

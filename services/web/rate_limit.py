@@ -59,7 +59,11 @@ class RateLimiter:
                 await self._charge(self._shared, principal, cost)
             except StorageError as error:
                 if self._breaker.failed():
-                    _log.warning("rate_limit_store_unavailable", fallback="in-process limits", exc_info=error)
+                    reason = type(error.storage_error).__name__
+                    _log.warning("rate_limit_store_unavailable", fallback="in-process limits", reason=reason)
+            except RateLimited:
+                self._breaker.succeeded()
+                raise
             else:
                 self._breaker.succeeded()
                 return
