@@ -15,7 +15,7 @@ from services.contracts.problem import Problem
 from services.deadline import Deadline
 from services.errors import ServiceError
 
-ProblemOf = Callable[[Exception], Problem]
+ProblemOf = Callable[[int, ValidationError | ServiceError], Problem]
 
 
 async def judge_batch(
@@ -35,7 +35,7 @@ async def judge_batch(
                 request = EvaluateRequest.model_validate(item)
                 return BatchLine(index=index, evaluation=await pipeline.evaluate(request, deadline))
             except (ValidationError, ServiceError) as error:
-                return BatchLine(index=index, problem=problem_of(error))
+                return BatchLine(index=index, problem=problem_of(index, error))
 
     tasks = [asyncio.create_task(run(index, item)) for index, item in enumerate(items)]
     try:

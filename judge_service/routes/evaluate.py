@@ -1,15 +1,17 @@
 """`POST /evaluate` and `POST /evaluate/batch`."""
 
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
 
 from judge_service.batch import judge_batch
 from judge_service.pipeline import EvaluationPipeline
 from services.contracts.evaluate import BatchLine, BatchRequest, EvaluateRequest, Evaluation
+from services.contracts.problem import Problem
 from services.web.auth import Principal, require
 from services.web.problems import problem_of
 from services.web.rate_limit import charge
@@ -42,7 +44,7 @@ def evaluate_router(pipeline: EvaluationPipeline, *, batch_concurrency: int) -> 
             body.items,
             request.state.deadline,
             concurrency=batch_concurrency,
-            problem_of=partial(problem_of, request_id=request.state.request_id),
+            problem_of=lambda index, error: _item_problem(index, error, request.state.request_id),
         )
         return StreamingResponse(_ndjson(lines), media_type=_NDJSON)
 
@@ -52,3 +54,11 @@ def evaluate_router(pipeline: EvaluationPipeline, *, batch_concurrency: int) -> 
 async def _ndjson(lines: AsyncIterator[BatchLine]) -> AsyncIterator[bytes]:
     async for line in lines:
         yield line.model_dump_json().encode() + b"\n"
+
+
+def _item_problem(index: int, error: Exception, request_id: str) -> Problem:
+    """Return the problem of one item, its fields named as in the body of the whole batch."""
+    if isinstance(error, ValidationError):
+        faults = [{**fault, "loc": ("body", "items", index, *fault["loc"])} for fault in error.errors()]
+        return problem_of(RequestValidationError(faults), request_id)
+    return problem_of(error, request_id)

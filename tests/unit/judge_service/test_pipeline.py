@@ -122,7 +122,7 @@ async def test_batch_answers_every_item_and_one_bad_item_spoils_nothing(
     items[7] = "not an object"
     items[11] = good | {"response": " "}
 
-    def problem_of(error: Exception) -> Problem:
+    def problem_of(_: int, error: Exception) -> Problem:
         return Problem(
             type="urn:test", title=type(error).__name__, status=422, detail="bad", request_id="r", retryable=False
         )
