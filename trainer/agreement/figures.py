@@ -43,11 +43,12 @@ def forest(report: AgreementReport) -> Markup:
 
 
 def _intervals(axis: Axes, points: list[tuple[float, Estimate]], colour: str, label: str) -> None:
-    drawn = [(place, e.value, e.low, e.high) for place, e in points if e.value is not None and e.low is not None]
-    places, values = [point[0] for point in drawn], [point[1] for point in drawn]
-    below = [value - (low if low is not None else value) for _, value, low, _ in drawn]
-    above = [(high if high is not None else value) - value for _, value, _, high in drawn]
-    axis.errorbar(values, places, xerr=[below, above], fmt="o", color=colour, capsize=3, label=label)
+    defined = [(place, estimate.value) for place, estimate in points if estimate.value is not None]
+    axis.plot([value for _, value in defined], [place for place, _ in defined], "o", color=colour, label=label)
+    # Drawn apart from the values: a percentile interval need not hold its value.
+    for place, estimate in points:
+        if estimate.low is not None and estimate.high is not None:
+            axis.plot([estimate.low, estimate.high], [place, place], "|-", color=colour)
 
 
 def bland_altman(paired: Paired) -> Markup:

@@ -47,7 +47,7 @@ class Band:
     words_from: int
     words_to: int
     n: int
-    spearman: float
+    spearman: float | None  # None: undefined
 
 
 def within_bands(one: Floats, other: Floats, words: Floats, bands: int = 4) -> tuple[Band, ...]:
@@ -55,13 +55,12 @@ def within_bands(one: Floats, other: Floats, words: Floats, bands: int = 4) -> t
     edges = np.unique(np.quantile(words, np.linspace(0, 1, bands + 1)))
     band = np.clip(np.searchsorted(edges, words, side="right") - 1, 0, max(len(edges) - 2, 0))
     members = (np.flatnonzero(band == index) for index in range(bands))
-    return tuple(
-        Band(
-            int(words[inside].min()), int(words[inside].max()), inside.size, float(spearman(one[inside], other[inside]))
-        )
-        for inside in members
-        if inside.size
-    )
+    return tuple(_band(one[inside], other[inside], words[inside]) for inside in members if inside.size)
+
+
+def _band(one: Floats, other: Floats, words: Floats) -> Band:
+    correlation = float(spearman(one, other))
+    return Band(int(words.min()), int(words.max()), words.size, None if np.isnan(correlation) else correlation)
 
 
 def between_dimensions(scores: Floats) -> Floats:
