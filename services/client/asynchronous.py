@@ -64,7 +64,7 @@ class AsyncTheraloopClient:
         *,
         deadline: Deadline | None = None,
         request_id: str | None = None,
-    ) -> AsyncIterator[BatchLine]:
+    ) -> AsyncGenerator[BatchLine, None]:
         """Judge up to 256 replies; yield each line as it arrives, in the order in which they finish."""
         call = batch_call(items, self._config, deadline, request_id)
         reader = BatchReader(len(items))
@@ -85,7 +85,7 @@ class AsyncTheraloopClient:
 
     async def refine_events(
         self, request: RefineRequest, *, deadline: Deadline | None = None, request_id: str | None = None
-    ) -> AsyncIterator[RefineEvent]:
+    ) -> AsyncGenerator[RefineEvent, None]:
         """Refine one draft and yield each stage as it happens; the last event carries the refinement."""
         call = refine_call(request, self._config, deadline, request_id, events=True)
         reader = EventReader()

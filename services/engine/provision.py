@@ -49,6 +49,12 @@ def default_cache_dir() -> Path:
     return platformdirs.user_cache_path("theraloop")
 
 
+def embedded_folder(cache_dir: Path) -> Path:
+    """Return where the embedded model is once it is provisioned."""
+    # The name carries the source's digest: another pinned model gets another folder.
+    return cache_dir / "models" / f"{EMBEDDED_NAME}-{GGUF_SHA256[:12]}"
+
+
 def provision(model: str, cache_dir: Path, on_progress: OnProgress) -> ProvisionedModel:
     """Make `model` available locally and fingerprint it.
 
@@ -78,10 +84,8 @@ def _provision_folder(
 
 
 def _provision_embedded(cache_dir: Path, on_progress: OnProgress) -> ProvisionedModel:
-    models = cache_dir / "models"
-    models.mkdir(parents=True, exist_ok=True)
-    # The name carries the source's digest: another pinned model gets another folder.
-    folder = models / f"{EMBEDDED_NAME}-{GGUF_SHA256[:12]}"
+    folder = embedded_folder(cache_dir)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if folder.is_dir():
             on_progress(Progress("verify", f"the converted {EMBEDDED_NAME} in the cache"))

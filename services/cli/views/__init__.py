@@ -1,0 +1,1 @@
+"""How answers look: contract types in, rich renderables out. Nothing here writes."""
