@@ -41,9 +41,11 @@ class CliContext:
     def config(self, judge_url: str | None, agent_url: str | None) -> ClientConfig:
         """Return where to go: the option, else the environment, else the running stack, else its default ports."""
         settings, stack = self.settings, self.find_stack()
+        judge = judge_url or settings.judge_url or (stack.judge_url if stack else LOCAL_JUDGE_URL)
+        agent = agent_url or settings.agent_url or (stack.agent_url if stack else LOCAL_AGENT_URL)
         return ClientConfig(
-            judge_url=judge_url or str(settings.judge_url or (stack.judge_url if stack else LOCAL_JUDGE_URL)),
-            agent_url=agent_url or str(settings.agent_url or (stack.agent_url if stack else LOCAL_AGENT_URL)),
+            judge_url=str(judge).rstrip("/"),
+            agent_url=str(agent).rstrip("/"),
             api_key=settings.api_key,
             timeout_s=settings.timeout_s,
         )

@@ -136,12 +136,12 @@ def _turns_or_text(context: str) -> object:
 
 
 def _told(error: ValidationError) -> str:
-    """Return the findings in one line, without the input and without Pydantic's names for a union's members."""
-    found = dict.fromkeys(
-        f"{_path(item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_input=False, include_url=False)
-    )
-    return "; ".join(found)
+    """Return one finding a field in one line, without the input and without Pydantic's names for a union's members."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_input=False, include_url=False):
+        # The first is told: of a union, the member that the text was nearest to.
+        found.setdefault(_path(item["loc"]), item["msg"].removeprefix("Value error, "))
+    return "; ".join(f"{path}: {message}" for path, message in found.items())
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -71,10 +71,10 @@ def translated(url: str) -> Iterator[None]:
     """Run the block; what httpx and httpx-sse raise in it becomes a client error."""
     try:
         yield
-    except httpx.TransportError as error:
-        raise transport_error(error, url) from error
     except (SSEError, httpx.DecodingError) as error:
         raise MalformedAnswer(f"the answer of {url} cannot be read ({error}); is this the right address?") from error
+    except httpx.TransportError as error:
+        raise transport_error(error, url) from error
 
 
 class BatchReader:
