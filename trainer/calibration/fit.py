@@ -85,7 +85,7 @@ def _knots(expected: Floats, ratings: Floats) -> tuple[Floats, Floats]:
 
 def measured_coverage(calibration: Calibration, distributions: Floats, ratings: Floats) -> dict[str, float]:
     """Return, per dimension, the share of `ratings` (n, 7) inside the intervals of `distributions` (n, 7, 5)."""
-    scores, low, high = apply_calibration(calibration, distributions)
+    _, low, high = apply_calibration(calibration, distributions)
     inside = (ratings >= low) & (ratings <= high)
     rated = ~np.isnan(ratings)
     return {name: float(inside[rated[:, i], i].mean()) for i, name in enumerate(DIMENSIONS) if rated[:, i].any()}
