@@ -20,6 +20,8 @@ from services.web.request_id import HEADER, accept_or_make
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by probes and scrapers; logged at debug level."""
+UNROUTED: Final = "unrouted"
+"""The route label of what was refused before routing, and of paths that do not exist."""
 _log = structlog.get_logger(__name__)
 
 
@@ -61,9 +63,9 @@ class EdgeMiddleware:
             self._account(scope, answer, time.perf_counter() - began_s)
 
     def _account(self, scope: Scope, answer: _Answer, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = getattr(scope.get("route"), "path", UNROUTED)
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        # Status 499, as nginx has it: the client went away before an answer began.
+        # Nothing was answered: the request was cancelled, as at the end of a drain. nginx calls it 499.
         status = answer.status or 499
         self._metrics.http_requests.labels(self._service, route, method, str(status)).inc()
         self._metrics.http_seconds.labels(self._service, route, method).observe(seconds)

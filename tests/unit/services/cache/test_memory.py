@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cache.memory import InProcessCache
@@ -47,6 +47,7 @@ async def test_a_value_above_the_whole_limit_is_not_kept_and_evicts_nothing() ->
     assert await cache.get("b") is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.binary(max_size=12)), max_size=40))
 async def test_what_is_kept_never_exceeds_the_limit_and_is_the_latest(writes: list[tuple[str, bytes]]) -> None:
     cache = InProcessCache(20)

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -88,6 +88,7 @@ def test_a_key_of_another_length_is_refused(key: str) -> None:
 _PARTS = st.lists(st.one_of(st.text(), st.binary()), max_size=4)
 
 
+@settings(deadline=None)
 @given(first=_PARTS, second=_PARTS)
 def test_entries_are_equal_only_for_equal_parts(first: list[str | bytes], second: list[str | bytes]) -> None:
     sealed = SealedCache(InProcessCache(10), KEY)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.telemetry.logs import TEXT_FIELDS, TextDigest, configure_logging
@@ -92,6 +92,7 @@ def test_loggers_that_tell_urls_are_quiet(lines: Lines, name: str) -> None:
     assert lines() == []
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_digest_is_the_same_for_the_same_text_and_key_only(text: str) -> None:
     key = b"k" * 32

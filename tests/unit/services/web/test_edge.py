@@ -114,7 +114,7 @@ async def test_requests_are_counted_by_route_template(make_service: MakeService)
         return metrics.registry.get_sample_value("theraloop_http_requests_total", labels)
 
     assert count("/evaluate", "POST", "200") == 1
-    assert count("unmatched", "GET", "404") == 1
+    assert count("unrouted", "GET", "404") == 1
     assert count("/evaluate", "OTHER", "405") == 1
     assert "theraloop_http_request_seconds_bucket" in scraped
     assert 'theraloop_http_in_flight{service="test"} 0.0' in scraped
