@@ -22,7 +22,6 @@ _OUTCOMES: Final = {
     Outcome.UNCHANGED: Text("unchanged: no rewrite was better by the judge, the draft is sent", style="bold yellow"),
     Outcome.FALLBACK: Text("fallback: a fixed, reviewed message is sent instead of the draft", style="bold red"),
 }
-_INDENT: Final = (0, 0, 0, 2)
 _SMALLEST_SHOWN_CHANGE: Final = 0.005
 """What two decimals round to nothing."""
 
@@ -75,7 +74,7 @@ def _judgments(refinement: Refinement) -> Iterator[RenderableType]:
 
 def _comparison(before: Evaluation, after: Evaluation | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("dimension")
+    table.add_column("dimension", no_wrap=True)
     for heading in ("before", "after", "change"):
         table.add_column(heading, justify="right", min_width=7)
     for name in DIMENSIONS:
@@ -117,7 +116,7 @@ def _round(number: int, one: RoundTrace) -> Iterator[RenderableType]:
     for place, candidate in enumerate(one.candidates, start=1):
         yield from _candidate(place, candidate)
     for note in one.notes:
-        yield Padding(Text(f"note: {plain(note).replace('_', ' ')}", style="yellow"), _INDENT)
+        yield Padding(Text(f"note: {plain(note).replace('_', ' ')}", style="yellow"), (0, 0, 0, 2))
     yield Text()
 
 
@@ -127,10 +126,10 @@ def _candidate(place: int, candidate: CandidateTrace) -> Iterator[RenderableType
         verdict = Text(f"refused: {plain(candidate.refused_because or 'another was better')}", style="red")
     overall = "not judged" if candidate.overall is None else f"overall {candidate.overall:.2f}"
     yield Padding(Text.assemble(f"{place}. {overall}, ", verdict), (0, 0, 0, 4))
-    if candidate.scores is not None:
-        scores = "  ".join(f"{name.value[:6]} {candidate.scores[name]:.1f}" for name in DIMENSIONS)
-        yield Padding(Text(scores, style="dim"), (0, 0, 0, 7))
     yield Padding(Text(plain(candidate.response)), (0, 0, 0, 7))
+    if candidate.scores is not None:
+        scores = ", ".join(f"{name.value} {candidate.scores[name]:.1f}" for name in DIMENSIONS)
+        yield Padding(Text(scores, style="dim"), (0, 0, 0, 7))
 
 
 def _listed(lines: list[str]) -> Iterator[RenderableType]:

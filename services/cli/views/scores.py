@@ -13,7 +13,7 @@ from services.cli.terminal import plain
 from services.contracts.dimensions import DIMENSIONS, MAX_SCORE, MIN_SCORE, Dimension
 from services.contracts.evaluate import Evaluation
 
-_BAR_WIDTH: Final = 16
+_BAR_WIDTH: Final = 12
 _WEAK: Final = 2.5
 _STRONG: Final = 3.5
 _BASE_PREFIX: Final = "base:"
@@ -22,12 +22,12 @@ _BASE_PREFIX: Final = "base:"
 def scores_view(evaluation: Evaluation) -> RenderableType:
     """Return one judgment."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("dimension")
+    table.add_column("dimension", no_wrap=True)
     table.add_column("1 to 5", width=_BAR_WIDTH)
     table.add_column("score", justify="right")
     table.add_column("level", justify="right")
     table.add_column("80% interval", justify="right")
-    table.add_column("")
+    table.add_column("threshold")
     for name in DIMENSIONS:
         judged = evaluation.scores[name]
         low, high = judged.interval
@@ -37,7 +37,7 @@ def scores_view(evaluation: Evaluation) -> RenderableType:
             score_text(judged.score),
             str(judged.level),
             f"{low:.1f} to {high:.1f}",
-            Text("below threshold", style="red") if _flag(name) in evaluation.flags else "",
+            Text("below", style="red") if _flag(name) in evaluation.flags else "",
         )
     table.add_section()
     for mean, score in means(evaluation):
