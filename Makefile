@@ -53,7 +53,7 @@ train: setup ## Train, measure and package a judge checkpoint
 # uv.lock is not kept (it holds the addresses of one machine's package index); the exported requirements are.
 lock: ## Resolve the dependencies anew and export them with hashes to requirements/dev.txt
 	@$(BIN)/uv lock
-	@accelerator=$$(sed -nE 's/^name = "((nvidia|cuda|triton).*)"/--prune \1/p' uv.lock); \
+	@accelerator=$$(sed -nE 's/^name = "((nvidia|cuda).*)"/--prune \1/p' uv.lock); \
 	  $(BIN)/uv export --quiet --all-extras --no-emit-project --no-emit-package torch $$accelerator \
 	    --no-annotate --no-header -o requirements/dev.txt
 	@echo "requirements/dev.txt holds $$(grep -c == requirements/dev.txt) packages"
