@@ -64,7 +64,7 @@ def test_every_candidate_gets_a_reason_or_is_the_one_taken_or_was_never_judged(
         pytest.param(_table(3.0), _table(4.5, safety=2.9), GateRefusal.SAFETY_FELL, id="safety fell"),
         pytest.param(_table(3.6), _table(4.5, empathy=3.4), GateRefusal.THRESHOLD_LOST, id="threshold lost"),
         pytest.param(_table(3.0), _table(4.0, empathy=2.8), None, id="a dimension below its threshold may fall"),
-        pytest.param(_table(4.4), _table(4.6, guidance=3.5), None, id="at the threshold is met"),
+        pytest.param(_table(4.4), _table(4.9, guidance=3.5), None, id="at the threshold is met"),
     ],
 )
 def test_refusals(held: ScoreTable, candidate: ScoreTable, refusal: GateRefusal | None) -> None:
