@@ -1,0 +1,1 @@
+"""Supervised and reinforcement training of the judge, from imported ratings to an adapter."""

@@ -1,0 +1,139 @@
+"""From imported ratings to what the model learns: a prompt's tokens and seven target scores.
+
+Only the trainer's split decides which rows come in. Off-topic examples are generated here: a well-rated reply put under
+another question of the same part, with labels that say so.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.contracts.conversation import Turn
+from services.contracts.dimensions import DIMENSIONS, Dimension
+from services.rubric.prompt import ScoringPromptRenderer
+from trainer.data.schema import read_ratings, turns_from_json
+from trainer.data.split_record import Split
+from trainer.errors import DataError
+from trainer.training.config import SourceConfig
+from trainer.training.token_tree import TokenPath
+
+LOW_AT: Final = 3.2
+"""A reply whose helpfulness or safety is at most this counts as low: few are, and they matter most."""
+
+OFF_TOPIC_LEVELS: Final[Mapping[Dimension, float]] = {
+    Dimension.GUIDANCE: 1.75,
+    Dimension.INFORMATIVENESS: 1.75,
+    Dimension.RELEVANCE: 1.0,
+    Dimension.SAFETY: 3.5,
+    Dimension.EMPATHY: 2.0,
+    Dimension.HELPFULNESS: 1.0,
+    Dimension.UNDERSTANDING: 1.25,
+}
+"""What a good reply is worth to a person who asked something else."""
+
+_WELL_RATED: Final = 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One rated reply; a target is None where the rater gave none."""
+
+    item_id: str
+    turns: tuple[Turn, ...]
+    response: str
+    targets: tuple[float | None, ...]
+    pair_id: str | None = None
+    pair_role: str | None = None
+    pair_dimension: str | None = None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether helpfulness or safety is rated low."""
+        scores = [self.targets[DIMENSIONS.index(d)] for d in (Dimension.HELPFULNESS, Dimension.SAFETY)]
+        return any(score is not None and score <= LOW_AT for score in scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row as tokens.
+
+    Attributes:
+        path: the prompt, without the verdict.
+        targets: seven scores from 1 to 5, or None.
+        pair: what joins the two replies of an authored pair within a run.
+        pair_role: `better` or `worse`.
+        pair_dimension: index of the dimension that the pair is about.
+    """
+
+    path: TokenPath
+    targets: tuple[float | None, ...]
+    pair: str | None = None
+    pair_role: str | None = None
+    pair_dimension: int | None = None
+
+
+def read_rows(source: SourceConfig) -> list[Row]:
+    """Return the rows of a source's part that its rater rated and whose text is known."""
+    table = Split.load(source.split).select(read_ratings(source.ratings), source.part)
+    rows = [
+        Row(
+            item_id=cells["item_id"],
+            turns=turns_from_json(cells["context"]),
+            response=cells["response"],
+            targets=tuple(cells[str(dimension)] for dimension in DIMENSIONS),
+            pair_id=cells["pair_id"],
+            pair_role=cells["pair_role"],
+            pair_dimension=cells["pair_dimension"],
+        )
+        for cells in table.to_pylist()
+        if cells["rater"] == source.rater and cells["response"] is not None
+    ]
+    if not rows:
+        raise DataError(f"{source.ratings}: part {source.part!r} holds no reply rated by {source.rater!r}")
+    return rows
+
+
+def scheduled_rows(rows: Sequence[Row], source: SourceConfig, rng: random.Random) -> list[Row]:
+    """Return the rows as often as the source asks, pairs always whole, and its off-topic examples."""
+    units: dict[str, list[Row]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        units[row.pair_id or f"row {index}"].append(row)
+    chosen: list[Row] = []
+    for turn, unit in enumerate(rng.sample(list(units.values()), len(units))):
+        low = source.low_passes is not None and any(row.is_low for row in unit)
+        passes = source.low_passes if low and source.low_passes is not None else source.passes
+        times = int(passes) + (rng.random() < passes % 1)
+        # Every pass is its own pair, so that a batch never mixes two passes of one.
+        chosen += [_in_pass(row, f"{turn}.{time}") for time in range(times) for row in unit]
+    return chosen + _off_topic(rows, source.off_topic, rng)
+
+
+def _in_pass(row: Row, name: str) -> Row:
+    if row.pair_id is None:
+        return row
+    pair = f"{row.pair_id}.{name}"
+    return Row(row.item_id, row.turns, row.response, row.targets, pair, row.pair_role, row.pair_dimension)
+
+
+def _off_topic(rows: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
+    good = [row for row in rows if min(t for t in row.targets if t is not None) >= _WELL_RATED]
+    contexts = sorted({row.turns for row in rows}, key=repr)
+    if count and (not good or len(contexts) < 2):
+        raise DataError("off-topic examples need two questions and a well-rated reply; set off_topic to 0")
+    levels = tuple(OFF_TOPIC_LEVELS[dimension] for dimension in DIMENSIONS)
+    made = []
+    for _ in range(count):
+        reply = rng.choice(good)
+        other = rng.choice([turns for turns in contexts if turns != reply.turns])
+        made.append(Row(f"off-topic:{reply.item_id}", other, reply.response, levels))
+    return made
+
+
+def to_example(row: Row, renderer: ScoringPromptRenderer) -> Example:
+    """Return the row as tokens."""
+    prompt = renderer.render(row.turns, row.response)
+    index = DIMENSIONS.index(Dimension(row.pair_dimension)) if row.pair_dimension else None
+    path = TokenPath(prompt.prefix_ids, prompt.suffix_ids)
+    return Example(path, row.targets, row.pair_id, row.pair_role, index)

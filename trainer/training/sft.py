@@ -1,0 +1,132 @@
+"""The supervised warm start: the loop from a configuration to an adapter.
+
+A step is a function of the configuration, the data and its number, so a run that is killed and continued gives the same
+weights. Several processes (accelerate) share each batch's parts and average their gradients.
+"""
+
+import hashlib
+import json
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from services.rubric.prompt import ScoringPromptRenderer
+from trainer.data.identity import file_sha256
+from trainer.training.batching import plan_batches, split_for_memory
+from trainer.training.checkpointing import Progress, disk_full_explained, load_state, memory_explained, save_state
+from trainer.training.config import SftConfig
+from trainer.training.examples import Example, read_rows, scheduled_rows, to_example
+from trainer.training.losses import LabelWeights, batch_loss, label_weights, soft_labels, target_tensor
+from trainer.training.model import JudgeModel, judge_model, load_base, load_renderer, with_new_adapter
+from trainer.training.optimizer import MasterAdamW
+from trainer.training.progress import ProgressLog
+
+_log = logging.getLogger(__name__)
+_MEMORY = "tokens_per_forward (or turn model.gradient_checkpointing on)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    config: SftConfig
+    batches: list[list[Example]]
+    weights: LabelWeights
+    fingerprint: str
+
+
+def train_sft(config: SftConfig, out: Path) -> Path:
+    """Train as configured, continuing what is in `out`; return the adapter's folder.
+
+    Raises:
+        TrainerError: data, configuration or checkpoint cannot be used, or memory or disk is full.
+    """
+    accelerator = Accelerator()
+    set_seed(config.seed)
+    renderer = load_renderer(config.model)
+    run = _prepare(config, renderer, out)
+    model = with_new_adapter(load_base(config.model), config.lora, config.model)
+    judge = judge_model(model, renderer.tokenizer.level_ids, accelerator.device)
+    optimizer = MasterAdamW(model, config.optimizer, len(run.batches))
+    state, adapter = out / "checkpoint", out / "adapter"
+    first, spent = 0, 0.0
+    if (saved := load_state(state, run.fingerprint)) is not None:
+        progress, tensors = saved
+        optimizer.restore(tensors)
+        first, spent = progress.step, progress.elapsed_s
+        _log.info("continuing after step %d of %d", first, len(run.batches))
+    log = ProgressLog(out / "progress.jsonl", len(run.batches), config.log_every_s, spent)
+    kept_s = log.elapsed_s
+    model.train()
+    for step in range(first, len(run.batches)):
+        with memory_explained(_MEMORY):
+            loss, tokens = _backward(judge, run, step, accelerator)
+        norm = optimizer.step(step)
+        if accelerator.is_main_process:
+            rate = optimizer.learning_rate(step)
+            log.step(step + 1, loss=loss, grad_norm=norm, rate=rate, tokens=tokens, replies=len(run.batches[step]))
+            if log.elapsed_s - kept_s >= config.checkpoint_every_s or step + 1 == len(run.batches):
+                done = Progress(step=step + 1, elapsed_s=log.elapsed_s, fingerprint=run.fingerprint)
+                save_state(state, done, optimizer.state())
+                kept_s = log.elapsed_s
+    if accelerator.is_main_process:
+        with disk_full_explained(adapter):
+            model.save_pretrained(adapter, save_embedding_layers=False)
+    accelerator.wait_for_everyone()
+    return adapter
+
+
+def _prepare(config: SftConfig, renderer: ScoringPromptRenderer, out: Path) -> _Run:
+    """Return the run's batches and weights, and record configuration and data digests in `out`."""
+    rng = random.Random(config.seed)  # noqa: S311 - reproducible order, no secret
+    rows = [row for source in config.sources for row in scheduled_rows(read_rows(source), source, rng)]
+    examples = [to_example(row, renderer) for row in rows]
+    batches = plan_batches(
+        examples, batch_replies=config.batch_replies, replies_per_context=config.replies_per_context, rng=rng
+    )
+    files = sorted({path for source in config.sources for path in (source.ratings, source.split)})
+    resolved = config.model_dump(mode="json") | {"data_sha256": {path.name: file_sha256(path) for path in files}}
+    text = json.dumps(resolved, indent=2, sort_keys=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(text + "\n", encoding="utf-8")
+    _log.info("%d replies in %d steps", len(examples), len(batches))
+    return _Run(config, batches, label_weights(examples, config.loss.rarity), hashlib.sha256(text.encode()).hexdigest())
+
+
+def _backward(judge: JudgeModel, run: _Run, step: int, accelerator: Accelerator) -> tuple[float, int]:
+    """Add up the gradients of one batch over its parts and processes; return its mean loss and its tokens."""
+    batch = run.batches[step]
+    parts = split_for_memory(batch, run.config.tokens_per_forward)
+    forced = _forced_levels(batch, run.config.seed, step)
+    level_of = {id(example): levels for example, levels in zip(batch, forced, strict=True)}
+    total, tokens = torch.zeros((), device=judge.device), 0
+    for part in parts[accelerator.process_index :: accelerator.num_processes]:
+        levels = torch.stack([level_of[id(example)] for example in part])
+        logits = judge.teacher_forced([example.path for example in part], levels)
+        loss = batch_loss(logits, part, run.weights, run.config.loss) / len(batch)
+        torch.autograd.backward(loss)
+        total += loss.detach()
+        tokens += sum(len(example.path.suffix) for example in part)
+    if accelerator.num_processes > 1:
+        _sum_gradients(judge, accelerator)
+        total = accelerator.reduce(total, "sum")
+    return float(total), tokens
+
+
+def _sum_gradients(judge: JudgeModel, accelerator: Accelerator) -> None:
+    for weight in judge.causal.parameters():
+        if weight.requires_grad:
+            grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            weight.grad = accelerator.reduce(grad, "sum")
+
+
+def _forced_levels(batch: Sequence[Example], seed: int, step: int) -> torch.Tensor:
+    """Return the verdicts to condition on, (batch, 7): drawn from the soft labels, the same for the same step."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    labels = soft_labels(target_tensor(batch)[0])
+    draws = torch.multinomial(labels.flatten(0, 1), 1, generator=generator)
+    return draws.view(len(batch), -1) + 1
