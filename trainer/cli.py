@@ -7,8 +7,11 @@ the data and agreement commands start without it.
 import typer
 
 from trainer.agreement import commands as agreement
+from trainer.calibration import commands as calibration
 from trainer.data import commands as data
 from trainer.errors import TrainerError
+from trainer.packaging import commands as packaging
+from trainer.stress import commands as stress
 from trainer.training import commands as training
 
 app = typer.Typer(
@@ -21,8 +24,13 @@ app.command("import")(data.import_command)
 app.command("split")(data.split_command)
 app.command("card")(data.card_command)
 app.command("sft")(training.sft_command)
+app.command("calibrate")(calibration.calibrate_command)
+app.command("apply-calibration")(calibration.apply_calibration_command)
 app.command("agreement")(agreement.agreement_command)
 app.command("published")(agreement.published_command)
+app.command("stress")(stress.stress_command)
+app.command("package")(packaging.package_command)
+app.command("inspect")(packaging.inspect_command)
 
 
 def main() -> None:
