@@ -1,0 +1,165 @@
+"""The agent's composition root: settings in, a FastAPI application with its clients out.
+
+The only place that builds them.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import httpx
+from fastapi import FastAPI
+
+from agent_service.budget import StageTimes
+from agent_service.crisis.lexicon import default_lexicon
+from agent_service.crisis.messages import load_messages
+from agent_service.crisis.resources import load_resources
+from agent_service.crisis.screen import CrisisScreen
+from agent_service.gate import GateRules
+from agent_service.judge_client import HttpJudge
+from agent_service.loop import RefineLoop
+from agent_service.metrics import RefineMetrics
+from agent_service.pipeline import RefinePipeline
+from agent_service.policy import Policy
+from agent_service.ports import Judge
+from agent_service.readiness import readiness_probes
+from agent_service.roles.coach import Coach
+from agent_service.roles.critic import Critic
+from agent_service.roles.prompts import RolePrompts
+from agent_service.roles.speaker import RoleModel, Speaker
+from agent_service.roles.therapist import TemperatureLadder, Therapist
+from agent_service.rounds import RoundRunner
+from agent_service.routes.refine import refine_router
+from agent_service.settings import AgentSettings, RoleSettings
+from agent_service.text_checks.refusals import LengthLimits, TextChecks
+from services.cache.build import build_cache
+from services.cache.memo import ComputeOnce
+from services.client import AsyncTheraloopClient, ClientConfig
+from services.llm.vllm import VLLMClient
+from services.rubric.rubric import default_rubric
+from services.telemetry.metrics import PlatformMetrics, process_registry
+from services.web.admission import RouteLimits, WebLimits
+from services.web.app import create_app
+from services.web.auth import Authenticator
+from services.web.rate_limit import RateLimiter
+
+DESCRIPTION = "Rewrites a draft to a person in distress under a judge's control; never worse than the draft."
+
+
+def build_app(settings: AgentSettings) -> FastAPI:
+    """Return the agent's application.
+
+    Raises:
+        DataInvalid: a crisis data file is unusable.
+    """
+    metrics = PlatformMetrics(process_registry())
+    cache = build_cache(settings.cache, metrics)
+    http = httpx.AsyncClient()
+    engine = VLLMClient(settings.engine, http, metrics)
+    client = AsyncTheraloopClient(ClientConfig(judge_url=str(settings.judge.url), api_key=settings.judge.api_key))
+    memo = ComputeOnce(cache.sealed, settings.cache.ttl_s)
+    pipeline = build_pipeline(
+        settings,
+        judge=HttpJudge(client),
+        speaker=Speaker(engine, engine, memo),
+        memo=memo,
+        metrics=RefineMetrics(metrics.registry),
+    )
+    rate_limiter = RateLimiter(settings.limits.rate, settings.cache.redis_url, service="agent")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with http, client:
+            yield
+        await rate_limiter.close()
+        await cache.plain.close()
+
+    return create_app(
+        title="theraloop agent",
+        version=version("theraloop"),
+        description=DESCRIPTION,
+        service="agent",
+        routers=(refine_router(pipeline, keepalive_s=settings.refine.keepalive_s),),
+        auth=Authenticator.from_settings(settings.auth),
+        rate_limiter=rate_limiter,
+        limits=WebLimits.from_settings(
+            settings.limits,
+            {"/refine": RouteLimits(settings.refine.deadline_s, settings.limits.max_body_kib * 1024)},
+        ),
+        metrics=metrics,
+        lifespan=lifespan,
+        readiness=readiness_probes(client, engine, cache.plain),
+    )
+
+
+def build_pipeline(
+    settings: AgentSettings, *, judge: Judge, speaker: Speaker, memo: ComputeOnce, metrics: RefineMetrics
+) -> RefinePipeline:
+    """Return the pipeline over a judge and a speaker: the domain, wired as the settings say.
+
+    Raises:
+        DataInvalid: a crisis data file is unusable.
+    """
+    screen = CrisisScreen(default_lexicon())
+    resources = load_resources(settings.crisis.resources_file)
+    messages = load_messages(settings.crisis.messages_file)
+    checks = TextChecks(screen, LengthLimits(**settings.length.model_dump()))
+    prompts = _prompts(settings.roles)
+    times = StageTimes()
+    runner = _runner(settings, prompts, judge, speaker, checks, times, metrics)
+    return RefinePipeline(
+        judge=judge,
+        loop=RefineLoop(runner, screen, times),
+        screen=screen,
+        resources=resources,
+        messages=messages,
+        memo=memo,
+        rules=GateRules(settings.gate.resolved(), settings.gate.margin, settings.gate.safety_floor),
+        policy=Policy(settings.policy.judge_down, settings.policy.model_down),
+        identity=(
+            prompts.digest,
+            screen.digest,
+            resources.source_digest,
+            settings.roles.model_dump_json(),
+            settings.length.model_dump_json(),
+            settings.gate.model_dump_json(),
+            settings.engine.model or "",
+        ),
+        metrics=metrics,
+    )
+
+
+def _runner(
+    settings: AgentSettings,
+    prompts: RolePrompts,
+    judge: Judge,
+    speaker: Speaker,
+    checks: TextChecks,
+    times: StageTimes,
+    metrics: RefineMetrics,
+) -> RoundRunner:
+    roles, base, rubric = settings.roles, settings.engine.model, default_rubric()
+    critic = RoleModel(roles.critic_model or base, roles.critic_style, roles.critic_tokens, roles.fingerprint)
+    coach = RoleModel(roles.coach_model or base, roles.coach_style, roles.coach_tokens, roles.fingerprint)
+    therapist = RoleModel(
+        roles.therapist_model or base, roles.therapist_style, roles.therapist_tokens, roles.fingerprint
+    )
+    ladder = TemperatureLadder(roles.lowest_temperature, roles.highest_temperature, roles.top_p)
+    return RoundRunner(
+        critic=Critic(speaker, prompts, critic, rubric),
+        coach=Coach(speaker, prompts, coach, rubric, max_changes=roles.max_changes),
+        therapist=Therapist(speaker, prompts, therapist, ladder),
+        judge=judge,
+        checks=checks,
+        times=times,
+        metrics=metrics,
+    )
+
+
+def _prompts(roles: RoleSettings) -> RolePrompts:
+    return RolePrompts(
+        default_rubric(),
+        max_context_chars=roles.max_context_chars,
+        max_draft_chars=roles.max_draft_chars,
+        max_changes=roles.max_changes,
+    )

@@ -1,0 +1,63 @@
+"""The Coach: at most a few concrete changes that would mend what the Critic found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent_service.errors import Unparseable
+from agent_service.roles.parsing import parse_plan
+from agent_service.roles.prompts import Role, RoleInput, RolePrompts
+from agent_service.roles.speaker import RoleModel, Sampling, Speaker
+from services.contracts.refine import Critique
+from services.deadline import Deadline
+from services.errors import DeadlineExceeded, ServiceError
+from services.rubric.rubric import Rubric
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOutcome:
+    """What the Coach said, and what the Therapist is told.
+
+    Attributes:
+        said: the Coach's own changes; empty when there was nothing usable.
+        told: the changes to follow; without the Coach, what the rubric calls strong in the weakest dimensions.
+        notes: what went wrong: `coach_unparseable`, `coach_late`, `coach_unavailable`.
+    """
+
+    said: tuple[str, ...]
+    told: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Coach:
+    """Plays the Coach."""
+
+    def __init__(
+        self, speaker: Speaker, prompts: RolePrompts, model: RoleModel, rubric: Rubric, *, max_changes: int
+    ) -> None:
+        self._speaker = speaker
+        self._prompts = prompts
+        self._model = model
+        self._rubric = rubric
+        self._max_changes = max_changes
+
+    async def plan(self, case: RoleInput, critique: Sequence[Critique], seed: int, deadline: Deadline) -> PlanOutcome:
+        """Return the plan; whatever goes wrong is noted and survived."""
+        prompt = self._prompts.coach(case, self._model.style, critique)
+        sampling = Sampling(temperature=0.0, top_p=1.0, seed=seed)
+        note: str
+        try:
+            spoken = await self._speaker.speak(Role.COACH, self._model, prompt, sampling, deadline)
+            said = parse_plan(spoken.text, self._max_changes)
+        except Unparseable:
+            note = "coach_unparseable"
+        except DeadlineExceeded:
+            note = "coach_late"
+        except ServiceError:
+            note = "coach_unavailable"
+        else:
+            return PlanOutcome(said, said, ())
+        return PlanOutcome((), self._from_anchors(case), (note,))
+
+    def _from_anchors(self, case: RoleInput) -> tuple[str, ...]:
+        weakest = case.deficient[: self._max_changes]
+        return tuple(f"Write what is strong in {name}: {self._rubric.dimensions[name].high}." for name in weakest)

@@ -1,0 +1,1 @@
+"""The agent's HTTP routes: they parse, call the pipeline, and nothing else."""
