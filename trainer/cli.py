@@ -11,6 +11,7 @@ from trainer.calibration import commands as calibration
 from trainer.data import commands as data
 from trainer.errors import TrainerError
 from trainer.packaging import commands as packaging
+from trainer.recipe_command import train_command
 from trainer.stress import commands as stress
 from trainer.training import commands as training
 
@@ -30,6 +31,7 @@ app.command("agreement")(agreement.agreement_command)
 app.command("published")(agreement.published_command)
 app.command("stress")(stress.stress_command)
 app.command("package")(packaging.package_command)
+app.command("train")(train_command)
 app.command("inspect")(packaging.inspect_command)
 
 
