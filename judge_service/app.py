@@ -3,6 +3,9 @@
 The only place that builds them.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -12,10 +15,18 @@ from fastapi import FastAPI
 
 from judge_service.checkpoints.active import ActiveJudge
 from judge_service.checkpoints.base import BaseJudge
+from judge_service.checkpoints.engines import EngineFleet, Member
+from judge_service.checkpoints.hot_loading import HotLoading
+from judge_service.checkpoints.metrics import CheckpointMetrics
+from judge_service.checkpoints.pointer import InProcessPointer, PointerStore
+from judge_service.checkpoints.redis_pointer import RedisPointer
+from judge_service.checkpoints.registry import FolderRegistry, NoRegistry
+from judge_service.checkpoints.servable import ServableCheckpoints
 from judge_service.judgment import ReviewPolicy
 from judge_service.metrics import JudgeMetrics
 from judge_service.pipeline import EvaluationPipeline
 from judge_service.readiness import readiness_probes
+from judge_service.routes.checkpoints import checkpoints_router
 from judge_service.routes.evaluate import evaluate_router
 from judge_service.routes.rubric import rubric_router
 from judge_service.settings import JudgeSettings
@@ -23,12 +34,15 @@ from services.cache.build import build_cache
 from services.cache.memo import ComputeOnce
 from services.llm.vllm import VLLMClient
 from services.rubric.rubric import default_rubric
+from services.rubric.tokenizer import PromptTokenizer
 from services.telemetry.metrics import PlatformMetrics, process_registry
 from services.web.admission import RouteLimits, WebLimits
 from services.web.app import create_app
 from services.web.auth import Authenticator
 from services.web.rate_limit import RateLimiter
 
+_POINTER_TIMEOUT_S = 2.0
+"""Far above a Redis operation, far below what an operator waits; the beat asks again each second."""
 DESCRIPTION = "Scores a reply to a person in distress on seven dimensions, as clinicians would."
 
 
@@ -37,11 +51,11 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     metrics = PlatformMetrics(process_registry())
     cache = build_cache(settings.cache, metrics)
     http = httpx.AsyncClient()
-    engine = VLLMClient(settings.engine, http, metrics)
+    fleet = EngineFleet([Member(str(settings.engine.url), VLLMClient(settings.engine, http, metrics))])
     judges = ActiveJudge()
-    base = BaseJudge(settings.model, settings.engine.model, engine, default_rubric())
+    hot_loading = _hot_loading(settings, fleet, judges, metrics)
     pipeline = EvaluationPipeline(
-        engine=engine,
+        engine=fleet,
         judges=judges,
         memo=ComputeOnce(cache.sealed, settings.cache.ttl_s),
         policy=ReviewPolicy(settings.review.resolved(), settings.review.critical),
@@ -51,7 +65,7 @@ def build_app(settings: JudgeSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with http, base.activated_when_engine_answers(judges):
+        async with http, hot_loading.running():
             yield
         await rate_limiter.close()
         await cache.plain.close()
@@ -64,6 +78,7 @@ def build_app(settings: JudgeSettings) -> FastAPI:
         routers=(
             evaluate_router(pipeline, batch_concurrency=settings.batch.concurrency),
             rubric_router(default_rubric()),
+            checkpoints_router(hot_loading),
         ),
         auth=Authenticator.from_settings(settings.auth),
         rate_limiter=rate_limiter,
@@ -73,5 +88,27 @@ def build_app(settings: JudgeSettings) -> FastAPI:
         ),
         metrics=metrics,
         lifespan=lifespan,
-        readiness=readiness_probes(engine, judges, cache.plain),
+        readiness=readiness_probes(fleet, judges, hot_loading, cache.plain),
+    )
+
+
+def _hot_loading(
+    settings: JudgeSettings, fleet: EngineFleet, judges: ActiveJudge, metrics: PlatformMetrics
+) -> HotLoading:
+    tokenizer = PromptTokenizer.from_folder(settings.model.folder)
+    folder, redis_url = settings.checkpoints.folder, settings.cache.redis_url
+    store: PointerStore = InProcessPointer()
+    if redis_url is not None:
+        store = RedisPointer(redis_url.get_secret_value(), settings.model.fingerprint, timeout_s=_POINTER_TIMEOUT_S)
+    return HotLoading(
+        settings.checkpoints,
+        settings.canary,
+        replica=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
+        registry=FolderRegistry(folder, rescan_s=settings.checkpoints.rescan_s) if folder else NoRegistry(),
+        store=store,
+        servable=ServableCheckpoints(settings.checkpoints, settings.model, tokenizer),
+        fleet=fleet,
+        judges=judges,
+        base=BaseJudge(settings.model, tokenizer, settings.engine.model, fleet, default_rubric()),
+        metrics=CheckpointMetrics(metrics.registry),
     )

@@ -6,21 +6,17 @@ Fails closed: whatever is not seven complete distributions raises, and nothing t
 import uuid
 from collections.abc import Sequence
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict
 
 from judge_service.judgment import ReviewPolicy, StoredVerdict, judge
 from judge_service.metrics import JudgeMetrics
+from judge_service.scoring import render, score
 from judge_service.served import JudgeSource, ServedJudge
 from services.cache.memo import ComputeOnce
 from services.contracts.conversation import Turn, turns_of
 from services.contracts.evaluate import EvaluateRequest, Evaluation
 from services.deadline import Deadline
-from services.errors import EngineMalformed, InvalidInput
-from services.llm.port import LLM, CompletionRequest, CompletionResult
-from services.rubric.errors import ReplyTooLong, VerdictMalformed
-from services.rubric.prompt import VERDICT_TOKENS, ScoringPrompt
-from services.rubric.verdict import read_verdict
+from services.llm.port import LLM, CompletionRequest
 
 _RATIONALE_TOKENS = 160
 _RATIONALE_STOP = ("\n\n", "\n<")
@@ -78,11 +74,9 @@ class EvaluationPipeline:
         return evaluation
 
     async def _ask(self, served: ServedJudge, turns: Sequence[Turn], reply: str, deadline: Deadline) -> StoredVerdict:
-        prompt = await _render(served, turns, reply)
+        prompt = await render(served, turns, reply)
         self._metrics.prompt_tokens.observe(len(prompt.ids))
-        result = await self._engine.complete(_scoring_request(served, prompt), deadline)
-        distributions = _read(result, served.renderer.tokenizer.level_ids)
-        return StoredVerdict(distributions=distributions, truncated=prompt.truncated)
+        return await score(self._engine, served, prompt, deadline)
 
     async def _rationale(
         self,
@@ -96,7 +90,7 @@ class EvaluationPipeline:
             return None
 
         async def explain() -> StoredRationale:
-            prompt = await _render(served, turns, request.response)
+            prompt = await render(served, turns, request.response)
             digits = [
                 served.renderer.tokenizer.level_ids[max(range(5), key=probabilities.__getitem__)]
                 for probabilities in verdict.distributions
@@ -116,38 +110,6 @@ class EvaluationPipeline:
 
         key = _input_key(served, turns, request.response)
         return (await self._memo.get_or_compute("rationale", key, StoredRationale, explain, deadline)).value.text
-
-
-async def _render(served: ServedJudge, turns: Sequence[Turn], reply: str) -> ScoringPrompt:
-    """Render in a worker thread: tokenising 100 kB takes tens of milliseconds."""
-    try:
-        return await anyio.to_thread.run_sync(served.renderer.render, turns, reply)
-    except ReplyTooLong as error:
-        raise InvalidInput(f"body.response: {error}; shorten it") from error
-
-
-def _scoring_request(served: ServedJudge, prompt: ScoringPrompt) -> CompletionRequest:
-    return CompletionRequest(
-        kind="verdict",
-        model=served.model,
-        prompt_ids=tuple(prompt.ids),
-        max_tokens=VERDICT_TOKENS,
-        temperature=0.0,
-        allowed_token_ids=served.renderer.tokenizer.level_ids,
-        logprobs=len(served.renderer.tokenizer.level_ids),
-    )
-
-
-def _read(result: CompletionResult, level_ids: Sequence[int]) -> tuple[tuple[float, float, float, float, float], ...]:
-    if len(result.choices) != 1:
-        raise EngineMalformed(f"the engine returned {len(result.choices)} verdicts for one reply")
-    choice = result.choices[0]
-    if len(choice.token_ids) != VERDICT_TOKENS or not set(choice.token_ids) <= set(level_ids):
-        raise EngineMalformed("the engine returned something other than seven scores")
-    try:
-        return tuple(distribution.probabilities for distribution in read_verdict(choice.top_logprobs, level_ids))
-    except VerdictMalformed as error:
-        raise EngineMalformed(str(error)) from error
 
 
 def _input_key(served: ServedJudge, turns: Sequence[Turn], reply: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
@@ -62,6 +62,55 @@ class BatchSettings(BaseModel):
     )
 
 
+class CheckpointSettings(BaseModel):
+    """Where checkpoints come from and how they replace each other."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path | None = Field(
+        default=None, description="Registry: a directory of checkpoint folders; none: the bare base model judges."
+    )
+    engine_folder: Path | None = Field(
+        default=None, description="The same directory as the engine sees it, when it is mounted elsewhere there."
+    )
+    promotion: Literal["automatic", "by_hand"] = Field(
+        default="automatic",
+        description="Whether a promotable checkpoint that arrives is activated once it has passed all checks.",
+    )
+    max_rank: int = Field(default=16, ge=1, le=512, description="The engine's `--max-lora-rank`.")
+    max_adapter_mib: int = Field(
+        default=2048, ge=1, description="MiB of an adapter file; rank 64 on a 70B model has some 1,600."
+    )
+    load_timeout_s: float = Field(
+        default=60.0, gt=0.0, description="Seconds that an engine may take to load an adapter; usually below one."
+    )
+    drain_s: float = Field(
+        default=660.0,
+        gt=0.0,
+        description="Seconds after which a replaced adapter is unloaded even if requests seem to use it; above every "
+        "request's deadline, so that nothing alive is cut.",
+    )
+    poll_s: float = Field(default=1.0, gt=0.0, description="Seconds between two looks at the pointer and the engines.")
+    rescan_s: float = Field(
+        default=30.0, gt=0.0, description="Seconds between two looks at the registry where the kernel tells nothing."
+    )
+    retry_s: float = Field(
+        default=30.0, gt=0.0, description="Seconds before a checkpoint or engine that failed is tried again by itself."
+    )
+
+
+class CanarySettings(BaseModel):
+    """When a loaded checkpoint is found fit to serve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrency: int = Field(default=2, ge=1, description="Golden cases at the engine at once; live traffic goes on.")
+    max_case_s: float = Field(
+        default=20.0, gt=0.0, description="Median seconds of a golden case; a busy two-core engine needs some 5."
+    )
+    case_timeout_s: float = Field(default=60.0, gt=0.0, description="Seconds that any golden case may take.")
+
+
 class JudgeSettings(ServiceSettings):
     """All settings of the judge."""
 
@@ -69,5 +118,9 @@ class JudgeSettings(ServiceSettings):
 
     engine: EngineSettings = Field(default_factory=EngineSettings, description="Where vLLM is.")
     model: ModelSettings = Field(description="The base model.")
+    checkpoints: CheckpointSettings = Field(
+        default_factory=CheckpointSettings, description="Where checkpoints come from."
+    )
+    canary: CanarySettings = Field(default_factory=CanarySettings, description="When a checkpoint is fit to serve.")
     review: ReviewSettings = Field(default_factory=ReviewSettings, description="Flags and human review.")
     batch: BatchSettings = Field(default_factory=BatchSettings, description="How batches are judged.")

@@ -1,0 +1,171 @@
+"""The canary: a loaded adapter scores its golden set before anyone relies on it.
+
+Three proofs on each engine: the scores are those measured at packaging, within each case's tolerance; they are not the
+base model's; and they are not what the active judge answers to the same prompts. So it was this adapter that answered.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Final
+
+from judge_service.judgment import StoredVerdict
+from judge_service.scoring import render, score
+from judge_service.served import ServedJudge
+from judge_service.settings import CanarySettings
+from services.checkpoint.calibration import Calibration
+from services.checkpoint.errors import CheckpointRejected
+from services.checkpoint.golden import GoldenCase
+from services.contracts.checkpoints import RejectionReason as Reason
+from services.contracts.conversation import turns_of
+from services.contracts.dimensions import DIMENSIONS, Dimension
+from services.deadline import Deadline
+from services.errors import DeadlineExceeded, EngineMalformed, InvalidInput
+from services.llm.port import LLM
+from services.rubric.verdict import LevelDistribution
+
+_ATTEMPTS: Final = 2
+"""A case that is off is scored once more: bf16 products round differently by what else is in the engine's batch."""
+_UNLIKE_BASE_SHARE: Final = 0.25
+"""Share of golden cases that must tell the adapter from the base model; a trained one differs on nearly all."""
+_CONTROL_CASES: Final = 4
+_SAME_PROBABILITY: Final = 1e-4
+"""Two adapters whose probabilities agree this closely on all control cases are one and the same."""
+
+Scores = Mapping[Dimension, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryResult:
+    """What a passed canary measured: cases, the largest miss (levels), and the median time of a case."""
+
+    cases: int
+    largest_miss: float
+    case_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one golden case got: the verdict, its calibrated scores, and how long it took."""
+
+    verdict: StoredVerdict
+    scores: Scores
+    seconds: float
+
+    def miss(self, expected: Scores) -> float:
+        return max(abs(self.scores[name] - expected[name]) for name in DIMENSIONS)
+
+
+async def run_canary(
+    engine: LLM,
+    candidate: ServedJudge,
+    golden: Sequence[GoldenCase],
+    active: ServedJudge | None,
+    settings: CanarySettings,
+) -> CanaryResult:
+    """Score the golden set through `candidate` on one engine.
+
+    Raises:
+        CheckpointRejected: GOLDEN_SCORES_OFF, ADAPTER_DID_NOT_ANSWER, TOO_SLOW, or PAYLOAD_INVALID for a case that
+        does not fit the model's window.
+        EngineUnavailable, Overloaded: nothing can be said of the checkpoint now.
+    """
+    places = asyncio.Semaphore(settings.concurrency)
+
+    async def answer(case: GoldenCase) -> _Answer:
+        async with places:
+            return await _best_of(_ATTEMPTS, engine, candidate, case, settings.case_timeout_s)
+
+    try:
+        answers = [_raised(result) for result in await asyncio.gather(*map(answer, golden), return_exceptions=True)]
+    except DeadlineExceeded as error:
+        detail = f"a golden case took longer than {settings.case_timeout_s:g} s"
+        raise CheckpointRejected(Reason.TOO_SLOW, detail) from error
+    except EngineMalformed as error:
+        raise CheckpointRejected(Reason.GOLDEN_SCORES_OFF, f"a golden case got no verdict: {error.detail}") from error
+    except InvalidInput as error:
+        detail = "a golden case does not fit the model's window"
+        raise CheckpointRejected(Reason.PAYLOAD_INVALID, detail) from error
+    _require_golden_scores(golden, answers)
+    await _require_not_active(engine, candidate, active, golden, answers, settings)
+    case_s = median(given.seconds for given in answers)
+    if case_s > settings.max_case_s:
+        raise CheckpointRejected(
+            Reason.TOO_SLOW, f"a golden case takes {case_s:.2f} s, more than {settings.max_case_s:g}"
+        )
+    largest = max(given.miss(case.scores) for case, given in zip(golden, answers, strict=True))
+    return CanaryResult(len(golden), largest, case_s)
+
+
+def _raised(result: _Answer | BaseException) -> _Answer:
+    """Return an answer; raise what was caught so that the other cases could end first."""
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _require_golden_scores(golden: Sequence[GoldenCase], answers: Sequence[_Answer]) -> None:
+    pairs = list(zip(golden, answers, strict=True))
+    off = [case.id for case, given in pairs if given.miss(case.scores) > case.tolerance]
+    unlike_base = sum(given.miss(case.base_scores) > case.tolerance for case, given in pairs)
+    needed = max(1, round(_UNLIKE_BASE_SHARE * len(pairs)))
+    if unlike_base < needed:
+        detail = f"{len(pairs) - unlike_base} of {len(pairs)} golden cases got the base model's scores"
+        raise CheckpointRejected(Reason.ADAPTER_DID_NOT_ANSWER, detail)
+    if off:
+        worst = max(given.miss(case.scores) for case, given in pairs)
+        detail = f"{len(off)} of {len(pairs)} golden cases are off, by up to {worst:.2f} levels; first {off[0]!r}"
+        raise CheckpointRejected(Reason.GOLDEN_SCORES_OFF, detail)
+
+
+async def _require_not_active(
+    engine: LLM,
+    candidate: ServedJudge,
+    active: ServedJudge | None,
+    golden: Sequence[GoldenCase],
+    answers: Sequence[_Answer],
+    settings: CanarySettings,
+) -> None:
+    """Put the same prompts to the active judge: where every probability agrees, the old adapter answered."""
+    if active is None or active.model == candidate.model:
+        return
+    largest = 0.0
+    for case, given in list(zip(golden, answers, strict=True))[:_CONTROL_CASES]:
+        prompt = await render(candidate, turns_of(case.context), case.response)
+        control = replace(candidate, label=active.label, model=active.model)
+        deadline = Deadline.after(settings.case_timeout_s)
+        other = await score(engine, control, prompt, deadline, kind="canary")
+        largest = max(largest, _gap(given.verdict, other))
+    if largest < _SAME_PROBABILITY:
+        raise CheckpointRejected(Reason.ADAPTER_DID_NOT_ANSWER, f"it answers exactly as {active.label} does")
+
+
+async def _best_of(attempts: int, engine: LLM, candidate: ServedJudge, case: GoldenCase, timeout_s: float) -> _Answer:
+    """Return the first answer within the case's tolerance, else the last."""
+    for attempt in range(1, attempts + 1):
+        given = await _ask(engine, candidate, case, timeout_s)
+        if given.miss(case.scores) <= case.tolerance or attempt == attempts:
+            return given
+    raise AssertionError("unreachable: attempts is at least one")
+
+
+async def _ask(engine: LLM, candidate: ServedJudge, case: GoldenCase, timeout_s: float) -> _Answer:
+    prompt = await render(candidate, turns_of(case.context), case.response)
+    began_s = time.perf_counter()
+    verdict = await score(engine, candidate, prompt, Deadline.after(timeout_s), kind="canary")
+    return _Answer(verdict, scores_of(verdict, candidate.calibration), time.perf_counter() - began_s)
+
+
+def scores_of(verdict: StoredVerdict, calibration: Calibration) -> Scores:
+    """Return the calibrated score of each dimension."""
+    return {
+        name: calibration.dimensions[name].apply(LevelDistribution(probabilities)).score
+        for name, probabilities in zip(DIMENSIONS, verdict.distributions, strict=True)
+    }
+
+
+def _gap(one: StoredVerdict, other: StoredVerdict) -> float:
+    pairs = zip(one.distributions, other.distributions, strict=True)
+    return max(abs(a - b) for first, second in pairs for a, b in zip(first, second, strict=True))

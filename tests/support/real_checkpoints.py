@@ -1,0 +1,129 @@
+"""Small real checkpoints for the embedded model: random adapters, golden scores measured through the engine.
+
+Nobody trained them: they differ from the base model and from each other, which is all that hot loading needs.
+"""
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from judge_service.checkpoints.canary import scores_of
+from judge_service.scoring import render, score
+from judge_service.served import ServedJudge
+from services.checkpoint.calibration import Calibration
+from services.checkpoint.golden import GoldenCase
+from services.checkpoint.manifest import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    AGREEMENT_FILE,
+    CALIBRATION_FILE,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    BaseModelReference,
+    CheckpointManifest,
+    TrainingRecord,
+)
+from services.contracts.conversation import turns_of
+from services.contracts.dimensions import DIMENSIONS
+from services.deadline import Deadline
+from services.engine.provision import ProvisionedModel
+from services.llm.vllm import VLLMClient
+from services.rubric.prompt import ScoringPromptRenderer
+from services.rubric.rubric import default_rubric
+from services.rubric.template import PromptTemplate
+from services.rubric.tokenizer import PromptTokenizer
+from tests.support.random_adapter import write_random_adapter
+
+GOLDEN_TEXTS = (
+    ("I failed my exam again and I can't face telling my parents.", "That sounds heavy. What do you fear most?"),
+    ("My sister does not answer my calls any more.", "Just forget her, people come and go."),
+    ("I can't sleep before work days.", "Try the same bedtime each day, and keep your phone out of the bedroom."),
+    ("Since the move I know nobody here.", "You sound lonely. Is there one place where you would like to be known?"),
+)
+TOLERANCE = 0.3
+"""The embedded model's scores move by up to 0.25 levels with what else is in the engine's batch (docs/judge.md)."""
+_ZEROS = "0" * 64
+
+
+async def make_checkpoint(
+    folder: Path, model: ProvisionedModel, engine: VLLMClient, *, seed: int, rank: int = 4, promotable: bool = True
+) -> CheckpointManifest:
+    """Write the checkpoint `folder`, whose name is its version, and return its manifest; the engine is left clean."""
+    scratch = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    await asyncio.to_thread(write_random_adapter, scratch, model.path, seed=seed, rank=rank, scale=0.08)
+    tokenizer = PromptTokenizer.from_folder(model.path)
+    renderer = ScoringPromptRenderer(tokenizer, default_rubric(), PromptTemplate(), window_tokens=2048)
+    name = f"golden-{folder.name}-{seed}"
+    await engine.load_adapter(name, str(scratch.absolute()), Deadline.after(60.0))
+    try:
+        golden = await _golden(engine, renderer, name, model.name)
+    finally:
+        await engine.unload_adapter(name, Deadline.after(60.0))
+    manifest = write_documents(scratch, folder.name, model, tokenizer, golden, rank=rank, promotable=promotable)
+    scratch.rename(folder)
+    return manifest
+
+
+def write_documents(
+    folder: Path,
+    version: str,
+    model: ProvisionedModel,
+    tokenizer: PromptTokenizer,
+    golden: Sequence[GoldenCase],
+    *,
+    rank: int,
+    promotable: bool = True,
+) -> CheckpointManifest:
+    """Write what belongs beside an adapter in `folder`, manifest included, and return the manifest."""
+    (folder / CALIBRATION_FILE).write_text(Calibration.identity().model_dump_json())
+    (folder / GOLDEN_FILE).write_text("".join(case.model_dump_json() + "\n" for case in golden))
+    (folder / AGREEMENT_FILE).write_text(json.dumps({"note": "not measured: a random adapter"}))
+    names = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, CALIBRATION_FILE, GOLDEN_FILE, AGREEMENT_FILE)
+    rubric, template = default_rubric(), PromptTemplate()
+    first, second, third, fourth, fifth = tokenizer.level_ids
+    manifest = CheckpointManifest(
+        version=version,
+        base_model=BaseModelReference(name=model.name, fingerprint=model.fingerprint),
+        rubric=rubric,
+        rubric_sha256=rubric.digest,
+        template=template,
+        template_sha256=template.digest,
+        level_token_ids=(first, second, third, fourth, fifth),
+        lora_rank=rank,
+        training=TrainingRecord(
+            method="sft", configuration_sha256=_ZEROS, data_sha256={"none": _ZEROS}, reference_rater="nobody"
+        ),
+        metrics=dict.fromkeys(DIMENSIONS, 0.0),
+        promotable=promotable,
+        not_promotable_because=None if promotable else "a test says so",
+        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
+    )
+    (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    return manifest
+
+
+async def _golden(
+    engine: VLLMClient, renderer: ScoringPromptRenderer, adapter: str, base_model: str
+) -> list[GoldenCase]:
+    cases = []
+    for number, (context, response) in enumerate(GOLDEN_TEXTS):
+        scores = []
+        for model in (adapter, base_model):
+            judge = ServedJudge(model, model, base_model, renderer, Calibration.identity(), (model,))
+            prompt = await render(judge, turns_of(context), response)
+            verdict = await score(engine, judge, prompt, Deadline.after(60.0), kind="golden")
+            scores.append(scores_of(verdict, judge.calibration))
+        case = GoldenCase(
+            id=f"case-{number}",
+            context=context,
+            response=response,
+            scores=scores[0],
+            base_scores=scores[1],
+            tolerance=TOLERANCE,
+        )
+        cases.append(case)
+    return cases
