@@ -19,7 +19,7 @@ from trainer.data.sources.source import Source
 from trainer.data.split_config import load_split_config
 from trainer.data.splits import make_split
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # 50,000 rows take seconds, on a busy machine minutes
 
 _CONFIG = Path(__file__).parents[3] / "trainer" / "configs" / "splits.yaml"
 
