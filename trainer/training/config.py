@@ -1,10 +1,10 @@
 """What a training run is made of: committed YAML, resolved into frozen models and saved with the weights."""
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainer.errors import TrainingConfigError
 
@@ -82,6 +82,47 @@ class SftConfig(_Frozen):
     tokens_per_forward: int = Field(default=8192, ge=256, description="Packed tokens at once; what memory depends on.")
     checkpoint_every_s: float = Field(default=180, ge=0, description="Seconds between checkpoints.")
     log_every_s: float = Field(default=20, ge=0, description="Seconds between progress lines.")
+
+
+class RewardConfig(_Frozen):
+    """What a sampled verdict earns, dimension by dimension."""
+
+    closeness: float = Field(default=1.0, ge=0, description="Weight of bringing the expected score to the rating.")
+    ordering: float = Field(default=0.5, ge=0, description="Weight of putting replies to one question in order.")
+    ordering_gap: float = Field(default=0.5, gt=0, description="Ratings closer than this have no order.")
+
+
+class GrpoConfig(_Frozen):
+    """A reinforcement run from a supervised adapter."""
+
+    seed: int
+    model: ModelConfig
+    adapter: Path = Field(description="The supervised adapter: start and reference.")
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    reward: RewardConfig = RewardConfig()
+    candidate_contexts: int = Field(ge=1, description="Contexts to look at; they are drawn by reward variance.")
+    contexts: int = Field(ge=1, description="Contexts to train on, of the candidates.")
+    replies_per_context: int = Field(default=4, ge=1, description="Prompts that share a context.")
+    samples: int = Field(default=8, ge=2, description="Verdicts sampled for each prompt (the group of GRPO).")
+    prompts_per_step: int = Field(default=8, ge=1, description="Prompts for one step of the optimizer.")
+    prompts_per_forward: int = Field(default=8, ge=1, description="Prompts at once; what memory depends on.")
+    learning_rate: float = Field(default=5e-5, gt=0)
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)
+    kl: float = Field(default=0.04, ge=0, description="Weight of the divergence from the supervised adapter.")
+    temperature: float = Field(default=1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    vllm: bool = Field(default=False, description="Sample through vLLM in the training process (needs a GPU).")
+    vllm_memory_share: float = Field(default=0.3, gt=0, lt=1, description="Share of the GPU's memory for vLLM.")
+    checkpoint_every_steps: int = Field(default=20, ge=1)
+    log_every_s: float = Field(default=20, ge=0, description="Seconds between progress lines.")
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> Self:
+        if self.prompts_per_step % self.prompts_per_forward:
+            raise ValueError("prompts_per_step must be a multiple of prompts_per_forward")
+        if self.contexts > self.candidate_contexts:
+            raise ValueError("contexts cannot be more than candidate_contexts")
+        return self
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)

@@ -144,9 +144,14 @@ def with_new_adapter(base: PreTrainedModel, lora: LoraSettings, config: ModelCon
     return model
 
 
-def with_adapter(base: PreTrainedModel, folder: Path, *, trainable: bool) -> PeftModel:
-    """Return the base with the adapter in `folder`."""
-    return PeftModel.from_pretrained(base, folder, is_trainable=trainable, autocast_adapter_dtype=False)
+def with_adapter(
+    base: PreTrainedModel, folder: Path, *, trainable: bool = False, full_precision: bool = False
+) -> PeftModel:
+    """Return the base with the adapter in `folder`, its weights in float32 if asked for; DataError if it holds none."""
+    try:
+        return PeftModel.from_pretrained(base, folder, is_trainable=trainable, autocast_adapter_dtype=full_precision)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: not an adapter for this base model: {error}") from error
 
 
 def judge_model(causal: PreTrainedModel | PeftModel, level_ids: tuple[int, ...], device: torch.device) -> JudgeModel:

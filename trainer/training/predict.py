@@ -49,7 +49,7 @@ def predict(
     """
     renderer = load_renderer(model)
     base = load_base(model)
-    causal = base if adapter is None else with_adapter(base, adapter, trainable=False)
+    causal = base if adapter is None else with_adapter(base, adapter)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     judge = judge_model(causal.eval(), renderer.tokenizer.level_ids, device)
     items = _items(ratings, split, renderer)

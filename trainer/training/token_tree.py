@@ -6,10 +6,14 @@ see itself and its ancestors only, at the positions that it has in a prompt of i
 A tree can grow by a token a leaf, for decoding with the model's key-value cache.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import torch
+
+Spans: TypeAlias = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class TokenPath:
 class Node:
     """A run of tokens in the packed row: `spans` are its ancestors' places, from the root down, then its own."""
 
-    spans: tuple[tuple[int, int], ...]
+    spans: Spans
 
     @property
     def start(self) -> int:
@@ -99,41 +103,55 @@ class TokenTree:
 
 
 def pack(paths: Sequence[TokenPath], device: torch.device) -> TokenTree:
-    """Return the tree of `paths`; its leaves are in the order given."""
-    head = _shared_length([path.prefix for path in paths])
-    ids: list[int] = []
-    positions: list[int] = []
-    nodes: list[Node] = []
-
-    def add(tokens: Sequence[int], above: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-        if not tokens:
-            return above
-        spans = (*above, (len(ids), len(ids) + len(tokens)))
-        depth = sum(end - start for start, end in above)
-        ids.extend(tokens)
-        positions.extend(range(depth, depth + len(tokens)))
-        nodes.append(Node(spans))
-        return spans
-
-    root = add(paths[0].prefix[:head], ())
-    branches: dict[tuple[int, ...], tuple[tuple[int, int], ...]] = {}
-    leaves = []
-    for path in paths:
-        if path.prefix not in branches:
-            branches[path.prefix] = add(path.prefix[head:], root)
-        leaves.append(Node(add(path.suffix, branches[path.prefix])))
+    """Return the tree of `paths`; its leaves are in the order given, one node for each suffix."""
+    packing = _Packing()
+    above = packing.branch(sorted({path.prefix for path in paths}), 0, ())
+    leaves = tuple(Node(packing.add(path.suffix, above[path.prefix])) for path in paths)
     return TokenTree(
-        input_ids=torch.tensor([ids], device=device),
-        position_ids=torch.tensor([positions], device=device),
-        nodes=tuple(nodes),
-        leaves=tuple(leaves),
+        input_ids=torch.tensor([packing.ids], device=device),
+        position_ids=torch.tensor([packing.positions], device=device),
+        nodes=tuple(packing.nodes),
+        leaves=leaves,
     )
 
 
-def _shared_length(sequences: Sequence[tuple[int, ...]]) -> int:
-    """Return how many first tokens all the sequences share."""
-    first, last = min(sequences), max(sequences)
-    for index, (left, right) in enumerate(zip(first, last, strict=False)):
-        if left != right:
+class _Packing:
+    """The packed row while it is put together."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.positions: list[int] = []
+        self.nodes: list[Node] = []
+
+    def add(self, tokens: Sequence[int], above: Spans) -> Spans:
+        """Append a node below `above` and return its spans."""
+        if not tokens:
+            return above
+        spans = (*above, (len(self.ids), len(self.ids) + len(tokens)))
+        node = Node(spans)
+        self.ids.extend(tokens)
+        self.positions.extend(range(node.depth, node.depth + len(tokens)))
+        self.nodes.append(node)
+        return spans
+
+    def branch(self, prefixes: Sequence[tuple[int, ...]], start: int, above: Spans) -> dict[tuple[int, ...], Spans]:
+        """Add what sorted `prefixes`, equal up to `start`, share from there, then each branch; return their spans."""
+        first, last = prefixes[0], prefixes[-1]
+        end = start + _shared_length(first[start:], last[start:])
+        spans = self.add(first[start:end], above)
+        branches: dict[int, list[tuple[int, ...]]] = defaultdict(list)
+        for prefix in prefixes:
+            if len(prefix) > end:
+                branches[prefix[end]].append(prefix)
+        found = {first: spans} if len(first) == end else {}
+        for members in branches.values():
+            found |= self.branch(members, end, spans)
+        return found
+
+
+def _shared_length(left: Sequence[int], right: Sequence[int]) -> int:
+    """Return how many first tokens both share."""
+    for index, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
             return index
-    return min(len(first), len(last))
+    return min(len(left), len(right))
