@@ -4,10 +4,7 @@ Nobody trained them: they differ from the base model and from each other, which 
 """
 
 import asyncio
-import hashlib
-import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from judge_service.checkpoints.canary import scores_of
@@ -15,19 +12,8 @@ from judge_service.scoring import render, score
 from judge_service.served import ServedJudge
 from services.checkpoint.calibration import Calibration
 from services.checkpoint.golden import GoldenCase
-from services.checkpoint.manifest import (
-    ADAPTER_CONFIG_FILE,
-    ADAPTER_FILE,
-    AGREEMENT_FILE,
-    CALIBRATION_FILE,
-    GOLDEN_FILE,
-    MANIFEST_FILE,
-    BaseModelReference,
-    CheckpointManifest,
-    TrainingRecord,
-)
+from services.checkpoint.manifest import BaseModelReference, CheckpointManifest
 from services.contracts.conversation import turns_of
-from services.contracts.dimensions import DIMENSIONS
 from services.deadline import Deadline
 from services.engine.provision import ProvisionedModel
 from services.llm.vllm import VLLMClient
@@ -35,6 +21,7 @@ from services.rubric.prompt import ScoringPromptRenderer
 from services.rubric.rubric import default_rubric
 from services.rubric.template import PromptTemplate
 from services.rubric.tokenizer import PromptTokenizer
+from tests.support.checkpoint_folders import write_documents
 from tests.support.random_adapter import write_random_adapter
 
 GOLDEN_TEXTS = (
@@ -45,7 +32,6 @@ GOLDEN_TEXTS = (
 )
 TOLERANCE = 0.3
 """The embedded model's scores move by up to 0.25 levels with what else is in the engine's batch (docs/judge.md)."""
-_ZEROS = "0" * 64
 
 
 async def make_checkpoint(
@@ -63,46 +49,16 @@ async def make_checkpoint(
         golden = await _golden(engine, renderer, name, model.name)
     finally:
         await engine.unload_adapter(name, Deadline.after(60.0))
-    manifest = write_documents(scratch, folder.name, model, tokenizer, golden, rank=rank, promotable=promotable)
-    scratch.rename(folder)
-    return manifest
-
-
-def write_documents(
-    folder: Path,
-    version: str,
-    model: ProvisionedModel,
-    tokenizer: PromptTokenizer,
-    golden: Sequence[GoldenCase],
-    *,
-    rank: int,
-    promotable: bool = True,
-) -> CheckpointManifest:
-    """Write what belongs beside an adapter in `folder`, manifest included, and return the manifest."""
-    (folder / CALIBRATION_FILE).write_text(Calibration.identity().model_dump_json())
-    (folder / GOLDEN_FILE).write_text("".join(case.model_dump_json() + "\n" for case in golden))
-    (folder / AGREEMENT_FILE).write_text(json.dumps({"note": "not measured: a random adapter"}))
-    names = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, CALIBRATION_FILE, GOLDEN_FILE, AGREEMENT_FILE)
-    rubric, template = default_rubric(), PromptTemplate()
-    first, second, third, fourth, fifth = tokenizer.level_ids
-    manifest = CheckpointManifest(
-        version=version,
+    manifest = write_documents(
+        scratch,
+        folder.name,
         base_model=BaseModelReference(name=model.name, fingerprint=model.fingerprint),
-        rubric=rubric,
-        rubric_sha256=rubric.digest,
-        template=template,
-        template_sha256=template.digest,
-        level_token_ids=(first, second, third, fourth, fifth),
-        lora_rank=rank,
-        training=TrainingRecord(
-            method="sft", configuration_sha256=_ZEROS, data_sha256={"none": _ZEROS}, reference_rater="nobody"
-        ),
-        metrics=dict.fromkeys(DIMENSIONS, 0.0),
+        level_ids=tokenizer.level_ids,
+        golden=golden,
+        rank=rank,
         promotable=promotable,
-        not_promotable_because=None if promotable else "a test says so",
-        files={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     )
-    (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    scratch.rename(folder)
     return manifest
 
 
