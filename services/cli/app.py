@@ -1,6 +1,7 @@
 """The commands put together, and the one place where a failure becomes a line and an exit code."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, context: CliContext | None = No
         return ExitCode.INTERRUPTED
     except Exception as error:
         if given[:1] == ["--debug"]:
-            terminal.err.print_exception()
+            terminal.note(traceback.format_exc())
         failure = failure_of(error)
         for line in failure.lines:
             terminal.error(line)

@@ -45,6 +45,10 @@ class Terminal:
         self.out.out(text, highlight=False)
         self.out.file.flush()
 
+    def line(self, text: Text) -> None:
+        """Write one line of a log; it is not broken where the terminal ends, so that a pipe gets whole lines."""
+        self.out.print(text, soft_wrap=True)
+
     def note(self, text: str | Text) -> None:
         """Say what happens, beside the answer."""
         self.err.print(text if isinstance(text, Text) else Text(plain(text)), soft_wrap=True)

@@ -61,7 +61,7 @@ def up(
         terminal.show("", addresses_view(stack), "", "the stack is ready; Ctrl-C stops it", "")
         await asyncio.Event().wait()
 
-    run_stack(config, lambda event: terminal.show(event_line(event)), announce)
+    run_stack(config, lambda event: terminal.line(event_line(event)), announce)
 
 
 def demo(
