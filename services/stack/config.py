@@ -1,6 +1,7 @@
 """What a person may choose about the local stack."""
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,18 @@ from services.engine.provision import EMBEDDED, default_cache_dir
 def default_state_dir() -> Path:
     """Return where a running stack says where it is (`$XDG_STATE_HOME/theraloop` or `~/.local/state/theraloop`)."""
     return platformdirs.user_state_path("theraloop")
+
+
+def released_checkpoints() -> Path | None:
+    """Return the folder of the judge checkpoints that come with the project, where `make train` publishes too.
+
+    None where the trainer is not installed: then the bare base model judges.
+    """
+    trainer = find_spec("trainer")
+    if trainer is None or trainer.origin is None:
+        return None
+    folder = Path(trainer.origin).parent / "released"
+    return folder if folder.is_dir() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +48,8 @@ class StackConfig:
     """The engine's window: prompt and completion together."""
     kv_cache_gib: int = 1
     ports: Ports = field(default_factory=Ports)
+    checkpoints: Path | None = field(default_factory=released_checkpoints)
+    """The judge's registry; None: the bare base model judges."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     state_dir: Path = field(default_factory=default_state_dir)
     engine_start_timeout_s: float = 600.0

@@ -113,7 +113,8 @@ def _service(name: str, port: int, config: StackConfig, settings: Mapping[str, s
 
 
 def _judge_settings(config: StackConfig, model: ProvisionedModel) -> dict[str, str]:
-    return {
+    checkpoints = {"THERALOOP_JUDGE_CHECKPOINTS_FOLDER": str(config.checkpoints)} if config.checkpoints else {}
+    return checkpoints | {
         "THERALOOP_JUDGE_ENGINE_URL": f"http://{_LOOPBACK}:{config.ports.engine}",
         "THERALOOP_JUDGE_ENGINE_MODEL": model.name,
         "THERALOOP_JUDGE_MODEL_FOLDER": str(model.path),
@@ -126,5 +127,6 @@ def _agent_settings(config: StackConfig, model: ProvisionedModel) -> dict[str, s
     return {
         "THERALOOP_AGENT_ENGINE_URL": f"http://{_LOOPBACK}:{config.ports.engine}",
         "THERALOOP_AGENT_ENGINE_MODEL": model.name,
+        "THERALOOP_AGENT_ROLES_FINGERPRINT": model.fingerprint,
         "THERALOOP_AGENT_JUDGE_URL": f"http://{_LOOPBACK}:{config.ports.judge}",
     }

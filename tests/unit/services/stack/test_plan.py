@@ -1,10 +1,14 @@
 """The parts of a stack, their order, and the settings that each gets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent_service.settings import AgentSettings
+from judge_service.settings import JudgeSettings
 from services.engine.provision import ProvisionedModel
+from services.settings import ServiceSettings
 from services.stack.config import Ports, StackConfig
 from services.stack.part import HttpProbe, Part
 from services.stack.plan import RunSecrets, plan_parts
@@ -67,3 +71,22 @@ def test_redis_reads_its_password_from_a_file_that_only_the_user_can_read(config
     file = Path(plan(config, redis=True)["redis"].command[1])
     assert file.stat().st_mode & 0o077 == 0
     assert "requirepass" in file.read_text()
+
+
+@pytest.mark.parametrize(("name", "settings"), [("judge", JudgeSettings), ("agent", AgentSettings)])
+def test_each_service_accepts_its_environment(
+    config: StackConfig, monkeypatch: pytest.MonkeyPatch, name: str, settings: type[ServiceSettings]
+) -> None:
+    part = plan(config, redis=True)[name]
+    for variable, value in part.environment.items():
+        monkeypatch.setenv(variable, value)
+    loaded = settings()
+    assert loaded.bind.port == {"judge": 9101, "agent": 9102}[name]
+    assert loaded.cache.redis_url is not None
+
+
+def test_judge_watches_the_registry_and_without_one_the_base_model_judges(config: StackConfig, tmp_path: Path) -> None:
+    registry = replace(config, checkpoints=tmp_path)
+    assert plan(registry, redis=False)["judge"].environment["THERALOOP_JUDGE_CHECKPOINTS_FOLDER"] == str(tmp_path)
+    bare = plan(replace(config, checkpoints=None), redis=False)["judge"].environment
+    assert "THERALOOP_JUDGE_CHECKPOINTS_FOLDER" not in bare
