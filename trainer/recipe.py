@@ -26,7 +26,7 @@ from trainer.training.predict import predict
 
 HELD_OUT_PARTS: Final = ("held_out_items", "held_out_kinds")
 PREDICT_TOKENS: Final = 8192
-"""Packed tokens at once when scoring; some 3 GiB with the embedded model."""
+"""Packed tokens at once when scoring; what memory depends on."""
 
 
 class Recipe(BaseModel):
