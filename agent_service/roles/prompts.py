@@ -1,8 +1,8 @@
 """The one renderer of role prompts: versioned files in, a completion prompt or chat messages out.
 
-Text of the conversation is data: in completions it is laid on one line, so that it cannot begin a section; in chats our
-tags are broken up in it, so that it cannot close one. What is too long is cut at the far end: the oldest turns, the end
-of the draft.
+Text of the conversation is data: turns (in completions all text) are laid on one line, so that they cannot begin a
+section or another turn; in chats our tags are broken up in it, so that it cannot close one. What is too long is cut at
+the far end: the oldest turns, the end of the draft.
 """
 
 import hashlib
@@ -140,7 +140,7 @@ class RolePrompts:
         room = self._max_context_chars
         for turn in reversed(turns):
             said = turn.content if len(turn.content) <= room else turn.content[-room:]
-            lines.append(f"{_SPEAKERS[turn.role]}: {self._quoted(said, style)}")
+            lines.append(f"{_SPEAKERS[turn.role]}: {self._quoted(' '.join(said.split()), style)}")
             room -= len(said)
             if room <= 0:
                 break
