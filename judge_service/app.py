@@ -22,6 +22,7 @@ from judge_service.checkpoints.pointer import InProcessPointer, PointerStore
 from judge_service.checkpoints.redis_pointer import RedisPointer
 from judge_service.checkpoints.registry import FolderRegistry, NoRegistry
 from judge_service.checkpoints.servable import ServableCheckpoints
+from judge_service.checkpoints.shadow import Shadow
 from judge_service.judgment import ReviewPolicy
 from judge_service.metrics import JudgeMetrics
 from judge_service.pipeline import EvaluationPipeline
@@ -51,15 +52,18 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     metrics = PlatformMetrics(process_registry())
     cache = build_cache(settings.cache, metrics)
     http = httpx.AsyncClient()
-    fleet = EngineFleet([Member(str(settings.engine.url), VLLMClient(settings.engine, http, metrics))])
+    fleet = _fleet(settings, http, metrics)
     judges = ActiveJudge()
-    hot_loading = _hot_loading(settings, fleet, judges, metrics)
+    checkpoint_metrics = CheckpointMetrics(metrics.registry)
+    shadow = Shadow(settings.shadow, settings.review.resolved(), fleet, checkpoint_metrics)
+    hot_loading = _hot_loading(settings, fleet, judges, shadow, checkpoint_metrics)
     pipeline = EvaluationPipeline(
         engine=fleet,
         judges=judges,
         memo=ComputeOnce(cache.sealed, settings.cache.ttl_s),
         policy=ReviewPolicy(settings.review.resolved(), settings.review.critical),
         metrics=JudgeMetrics(metrics.registry),
+        observer=shadow,
     )
     rate_limiter = RateLimiter(settings.limits.rate, settings.cache.redis_url, service="judge")
 
@@ -92,8 +96,19 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     )
 
 
+def _fleet(settings: JudgeSettings, http: httpx.AsyncClient, metrics: PlatformMetrics) -> EngineFleet:
+    engines = [
+        settings.engine.model_copy(update={"url": url}) for url in (settings.engine.url, *settings.fleet.more_urls)
+    ]
+    return EngineFleet([Member(str(engine.url), VLLMClient(engine, http, metrics)) for engine in engines])
+
+
 def _hot_loading(
-    settings: JudgeSettings, fleet: EngineFleet, judges: ActiveJudge, metrics: PlatformMetrics
+    settings: JudgeSettings,
+    fleet: EngineFleet,
+    judges: ActiveJudge,
+    shadow: Shadow,
+    metrics: CheckpointMetrics,
 ) -> HotLoading:
     tokenizer = PromptTokenizer.from_folder(settings.model.folder)
     folder, redis_url = settings.checkpoints.folder, settings.cache.redis_url
@@ -110,5 +125,6 @@ def _hot_loading(
         fleet=fleet,
         judges=judges,
         base=BaseJudge(settings.model, tokenizer, settings.engine.model, fleet, default_rubric()),
-        metrics=CheckpointMetrics(metrics.registry),
+        shadow=shadow,
+        metrics=metrics,
     )

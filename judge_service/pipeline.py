@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from judge_service.judgment import ReviewPolicy, StoredVerdict, judge
 from judge_service.metrics import JudgeMetrics
 from judge_service.scoring import render, score
-from judge_service.served import JudgeSource, ServedJudge
+from judge_service.served import JudgeSource, ServedJudge, VerdictObserver
 from services.cache.memo import ComputeOnce
 from services.contracts.conversation import Turn, turns_of
 from services.contracts.evaluate import EvaluateRequest, Evaluation
@@ -34,13 +34,21 @@ class EvaluationPipeline:
     """Judges replies."""
 
     def __init__(
-        self, *, engine: LLM, judges: JudgeSource, memo: ComputeOnce, policy: ReviewPolicy, metrics: JudgeMetrics
+        self,
+        *,
+        engine: LLM,
+        judges: JudgeSource,
+        memo: ComputeOnce,
+        policy: ReviewPolicy,
+        metrics: JudgeMetrics,
+        observer: VerdictObserver,
     ) -> None:
         self._engine = engine
         self._judges = judges
         self._memo = memo
         self._policy = policy
         self._metrics = metrics
+        self._observer = observer
 
     async def evaluate(self, request: EvaluateRequest, deadline: Deadline) -> Evaluation:
         """Return the judgment of `request.response`.
@@ -55,6 +63,8 @@ class EvaluationPipeline:
             memoised = await self._memo.get_or_compute(
                 "verdict", key, StoredVerdict, lambda: self._ask(served, turns, request.response, deadline), deadline
             )
+            if not memoised.cached:
+                self._observer.observe(served, turns, request.response, memoised.value)
             rationale = await self._rationale(served, request, turns, memoised.value, deadline)
         judgment = judge(memoised.value, served.calibration, self._policy)
         evaluation = Evaluation(

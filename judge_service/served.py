@@ -1,10 +1,13 @@
 """A judge that can answer now: which model the engine serves it under, and how to prompt and calibrate it."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from judge_service.judgment import StoredVerdict
 from services.checkpoint.calibration import Calibration
+from services.contracts.conversation import Turn
 from services.rubric.prompt import ScoringPromptRenderer
 
 
@@ -27,6 +30,13 @@ class ServedJudge:
     renderer: ScoringPromptRenderer
     calibration: Calibration
     identity: tuple[str, ...]
+
+
+class VerdictObserver(Protocol):
+    """Who is told of live verdicts, to compare another judge's."""
+
+    def observe(self, active: ServedJudge, turns: Sequence[Turn], reply: str, verdict: StoredVerdict) -> None:
+        """Take note; never waits, never raises."""
 
 
 class JudgeSource(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 from pydantic_settings import SettingsConfigDict
 
 from services.contracts.dimensions import DIMENSIONS, Dimension
@@ -108,7 +108,46 @@ class CanarySettings(BaseModel):
     max_case_s: float = Field(
         default=20.0, gt=0.0, description="Median seconds of a golden case; a busy two-core engine needs some 5."
     )
+    max_slowdown: float = Field(
+        default=4.0,
+        ge=1.0,
+        description="Times the seconds that the present judge needs just now: a slow engine is not the checkpoint's "
+        "fault, so it is too slow only beyond both.",
+    )
     case_timeout_s: float = Field(default=60.0, gt=0.0, description="Seconds that any golden case may take.")
+
+
+class ShadowSettings(BaseModel):
+    """How a candidate is compared with the active checkpoint on live replies before it is promoted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of live replies that a candidate scores too; 0 promotes without a shadow. Costs as much "
+        "engine time again.",
+    )
+    min_compared: int = Field(default=200, ge=1, description="Replies to compare before anything is decided.")
+    max_mean_gap: float = Field(
+        default=0.5, gt=0.0, description="Mean absolute difference (levels) on any dimension above which it is refused."
+    )
+    max_flip_share: float = Field(
+        default=0.1, ge=0.0, le=1.0, description="Share of flags that may flip on any dimension."
+    )
+    concurrency: int = Field(default=2, ge=1, description="Replies that the candidate scores at once; others skip.")
+    timeout_s: float = Field(default=60.0, gt=0.0, description="Seconds that one of them may take.")
+
+
+class FleetSettings(BaseModel):
+    """Further engines beside `engine`: same model, same registry, same key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    more_urls: tuple[HttpUrl, ...] = Field(
+        default=(), description="Their base URLs as a JSON list; each adapter is loaded and proven on each."
+    )
 
 
 class JudgeSettings(ServiceSettings):
@@ -120,6 +159,10 @@ class JudgeSettings(ServiceSettings):
     model: ModelSettings = Field(description="The base model.")
     checkpoints: CheckpointSettings = Field(
         default_factory=CheckpointSettings, description="Where checkpoints come from."
+    )
+    fleet: FleetSettings = Field(default_factory=FleetSettings, description="Further engines.")
+    shadow: ShadowSettings = Field(
+        default_factory=ShadowSettings, description="How a candidate is compared on live replies."
     )
     canary: CanarySettings = Field(default_factory=CanarySettings, description="When a checkpoint is fit to serve.")
     review: ReviewSettings = Field(default_factory=ReviewSettings, description="Flags and human review.")

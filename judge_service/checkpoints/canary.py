@@ -62,10 +62,10 @@ async def run_canary(
     engine: LLM,
     candidate: ServedJudge,
     golden: Sequence[GoldenCase],
-    active: ServedJudge | None,
+    control: ServedJudge,
     settings: CanarySettings,
 ) -> CanaryResult:
-    """Score the golden set through `candidate` on one engine.
+    """Score the golden set through `candidate` on one engine; `control` is who answers there now, or the base model.
 
     Raises:
         CheckpointRejected: GOLDEN_SCORES_OFF, ADAPTER_DID_NOT_ANSWER, TOO_SLOW, or PAYLOAD_INVALID for a case that
@@ -89,12 +89,12 @@ async def run_canary(
         detail = "a golden case does not fit the model's window"
         raise CheckpointRejected(Reason.PAYLOAD_INVALID, detail) from error
     _require_golden_scores(golden, answers)
-    await _require_not_active(engine, candidate, active, golden, answers, settings)
-    case_s = median(given.seconds for given in answers)
-    if case_s > settings.max_case_s:
-        raise CheckpointRejected(
-            Reason.TOO_SLOW, f"a golden case takes {case_s:.2f} s, more than {settings.max_case_s:g}"
-        )
+    controls = await _control(engine, candidate, control, golden, settings)
+    _require_another(answers, controls, control.label)
+    case_s, control_s = (median(given.seconds for given in group) for group in (answers, controls))
+    if case_s > settings.max_case_s and case_s > settings.max_slowdown * control_s:
+        detail = f"a golden case takes {case_s:.2f} s; the judge that answers now needs {control_s:.2f}"
+        raise CheckpointRejected(Reason.TOO_SLOW, detail)
     largest = max(given.miss(case.scores) for case, given in zip(golden, answers, strict=True))
     return CanaryResult(len(golden), largest, case_s)
 
@@ -120,26 +120,22 @@ def _require_golden_scores(golden: Sequence[GoldenCase], answers: Sequence[_Answ
         raise CheckpointRejected(Reason.GOLDEN_SCORES_OFF, detail)
 
 
-async def _require_not_active(
+async def _control(
     engine: LLM,
     candidate: ServedJudge,
-    active: ServedJudge | None,
+    control: ServedJudge,
     golden: Sequence[GoldenCase],
-    answers: Sequence[_Answer],
     settings: CanarySettings,
-) -> None:
-    """Put the same prompts to the active judge: where every probability agrees, the old adapter answered."""
-    if active is None or active.model == candidate.model:
-        return
-    largest = 0.0
-    for case, given in list(zip(golden, answers, strict=True))[:_CONTROL_CASES]:
-        prompt = await render(candidate, turns_of(case.context), case.response)
-        control = replace(candidate, label=active.label, model=active.model)
-        deadline = Deadline.after(settings.case_timeout_s)
-        other = await score(engine, control, prompt, deadline, kind="canary")
-        largest = max(largest, _gap(given.verdict, other))
-    if largest < _SAME_PROBABILITY:
-        raise CheckpointRejected(Reason.ADAPTER_DID_NOT_ANSWER, f"it answers exactly as {active.label} does")
+) -> Sequence[_Answer]:
+    """Put the first golden cases, prompted as for the candidate, to the control judge."""
+    other = replace(candidate, label=control.label, model=control.model)
+    return [await _ask(engine, other, case, settings.case_timeout_s) for case in golden[:_CONTROL_CASES]]
+
+
+def _require_another(answers: Sequence[_Answer], control: Sequence[_Answer], label: str) -> None:
+    pairs = zip(answers, control, strict=False)
+    if max(_gap(given.verdict, other.verdict) for given, other in pairs) < _SAME_PROBABILITY:
+        raise CheckpointRejected(Reason.ADAPTER_DID_NOT_ANSWER, f"it answers exactly as {label} does")
 
 
 async def _best_of(attempts: int, engine: LLM, candidate: ServedJudge, case: GoldenCase, timeout_s: float) -> _Answer:

@@ -4,6 +4,7 @@ from judge_service.checkpoints.active import ActiveJudge
 from judge_service.checkpoints.lifecycle import CheckpointRecord, Lifecycle
 from judge_service.checkpoints.pointer import PointerUnavailable
 from judge_service.checkpoints.replicas import Replicas
+from judge_service.checkpoints.shadow import Shadow
 from services.contracts.checkpoints import CheckpointList, CheckpointView
 
 _AUDIT_SHOWN = 50
@@ -12,11 +13,14 @@ _AUDIT_SHOWN = 50
 class Catalogue:
     """Renders records and the shared state."""
 
-    def __init__(self, replica: str, lifecycle: Lifecycle, replicas: Replicas, judges: ActiveJudge) -> None:
+    def __init__(
+        self, replica: str, lifecycle: Lifecycle, replicas: Replicas, judges: ActiveJudge, shadow: Shadow
+    ) -> None:
         self._replica = replica
         self._lifecycle = lifecycle
         self._replicas = replicas
         self._judges = judges
+        self._shadow = shadow
 
     async def all(self) -> CheckpointList:
         """Return everything; the pointer is read anew, and said to be unreachable when it is."""
@@ -58,5 +62,6 @@ class Catalogue:
             training_method=manifest.training.method if manifest else None,
             metrics=manifest.metrics if manifest else {},
             in_flight=self._judges.in_flight(record.label) if record.label else 0,
+            shadow=self._shadow.report() if self._shadow.candidate is record else None,
             history=tuple(record.history),
         )

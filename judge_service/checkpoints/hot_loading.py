@@ -18,6 +18,7 @@ from judge_service.checkpoints.preparation import Preparation
 from judge_service.checkpoints.registry import Registry
 from judge_service.checkpoints.replicas import Replicas
 from judge_service.checkpoints.servable import ServableCheckpoints
+from judge_service.checkpoints.shadow import Shadow
 from judge_service.checkpoints.switch import Switch
 from judge_service.checkpoints.upkeep import Upkeep
 from judge_service.settings import CanarySettings, CheckpointSettings
@@ -42,6 +43,7 @@ class HotLoading:
         fleet: EngineFleet,
         judges: ActiveJudge,
         base: BaseJudge,
+        shadow: Shadow,
         metrics: CheckpointMetrics,
     ) -> None:
         lifecycle = Lifecycle(metrics)
@@ -57,6 +59,7 @@ class HotLoading:
             fleet=fleet,
             judges=judges,
             base=base,
+            shadow=shadow,
             metrics=metrics,
         )
         self.upkeep = Upkeep(
@@ -69,8 +72,10 @@ class HotLoading:
             fleet=fleet,
             judges=judges,
             metrics=metrics,
+            shadows=shadow.settings.share > 0.0,
         )
-        self.catalogue = Catalogue(replica, lifecycle, self.replicas, judges)
+        self.catalogue = Catalogue(replica, lifecycle, self.replicas, judges, shadow)
+        self._shadow = shadow
         self._changes: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -86,6 +91,7 @@ class HotLoading:
             try:
                 yield
             finally:
+                self._shadow.end()
                 await _stop([*tasks, *self._changes])
 
     async def finish(self, change: Coroutine[None, None, None], deadline: Deadline) -> None:

@@ -4,7 +4,7 @@ Nothing here touches what is active. Whatever fails leaves the record `rejected`
 when it was the engine that went away.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -63,22 +63,25 @@ class Preparation:
         self,
         record: CheckpointRecord,
         checkpoint: VerifiedCheckpoint,
-        base_model: str,
-        active: Callable[[], ServedJudge | None],
+        base: ServedJudge,
+        active: ServedJudge,
     ) -> ServedJudge:
         """Load a verified checkpoint on every engine that is up, prove it on each, and return its judge.
+
+        `active` is who answers now, `base` who answers without any adapter; the checkpoint must be neither.
 
         Raises:
             CheckpointRejected: an engine refuses it, or its canary failed.
             EngineUnavailable: no engine is left that serves it.
         """
-        judge = self._servable.judge_of(checkpoint, base_model)
+        judge = self._servable.judge_of(checkpoint, base.model)
         try:
             self._lifecycle.move(record, State.LOADING)
             loaded = [member for member in self._fleet.members if member.up and await self._load(member, record, judge)]
             self._lifecycle.move(record, State.CANARY)
             for member in loaded:
-                await self.prove(member, judge, checkpoint, active())
+                control = active if self._fleet.serves(active.model)[member.name] else base
+                await self.prove(member, judge, checkpoint, control)
             # Listed still? Another replica may have let go of the same adapter meanwhile.
             await self._fleet.refresh(self._deadline())
             if not any(self._fleet.serves(judge.model).values()):
@@ -92,14 +95,13 @@ class Preparation:
         return judge
 
     async def prove(
-        self, member: Member, judge: ServedJudge, checkpoint: VerifiedCheckpoint, active: ServedJudge | None
+        self, member: Member, judge: ServedJudge, checkpoint: VerifiedCheckpoint, control: ServedJudge
     ) -> None:
         """Run the canary on one engine and let requests reach it; an engine that is gone is only passed over.
 
         Raises:
             CheckpointRejected: the canary failed.
         """
-        control = active if active is not None and self._fleet.serves(active.model)[member.name] else None
         try:
             result = await run_canary(member.engine, judge, checkpoint.golden, control, self._canary)
         except EngineUnavailable as error:
@@ -116,7 +118,11 @@ class Preparation:
         )
 
     async def restore_on(
-        self, member: Member, record: CheckpointRecord, judge: ServedJudge, checkpoint: VerifiedCheckpoint
+        self,
+        member: Member,
+        record: CheckpointRecord,
+        judge: ServedJudge,
+        checkpoint: VerifiedCheckpoint,
     ) -> None:
         """Load and prove the active checkpoint on an engine that came back without it.
 
@@ -124,7 +130,8 @@ class Preparation:
             CheckpointRejected: the engine refuses it, or its canary failed there.
         """
         if await self._load(member, record, judge):
-            await self.prove(member, judge, checkpoint, None)
+            base = replace(judge, label=judge.base_model, model=judge.base_model)
+            await self.prove(member, judge, checkpoint, base)
 
     async def _load(self, member: Member, record: CheckpointRecord, judge: ServedJudge) -> bool:
         """Load on one engine; return False when that engine is gone."""

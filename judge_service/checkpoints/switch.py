@@ -19,6 +19,7 @@ from judge_service.checkpoints.metrics import CheckpointMetrics
 from judge_service.checkpoints.pointer import predecessor, successor
 from judge_service.checkpoints.preparation import Preparation
 from judge_service.checkpoints.replicas import Replicas
+from judge_service.checkpoints.shadow import Shadow
 from judge_service.served import ServedJudge
 from services.checkpoint.errors import CheckpointRejected
 from services.contracts.checkpoints import AuditEntry, Pointer, PointerTarget, ReplicaReport
@@ -49,6 +50,7 @@ class Switch:
         fleet: EngineFleet,
         judges: ActiveJudge,
         base: BaseJudge,
+        shadow: Shadow,
         metrics: CheckpointMetrics,
     ) -> None:
         self.replica = replica
@@ -61,6 +63,7 @@ class Switch:
         self._fleet = fleet
         self._judges = judges
         self._base = base
+        self._shadow = shadow
         self._metrics = metrics
         self._claimed: str | None = None
 
@@ -127,13 +130,41 @@ class Switch:
     async def bring_up(
         self, record: CheckpointRecord, *, by: str, action: Action, force: bool, digest: str | None = None
     ) -> None:
-        """Prepare a checkpoint, move the pointer to it, and flip.
+        """Prepare a checkpoint, move the pointer to it, and flip; with a shadow, a promotion waits there first.
 
         Raises:
             CheckpointRejected: it failed a check.
             Conflict, EngineUnavailable, PointerUnavailable: as `activate`.
         """
         judge = None if record.state is State.ACTIVE else await self._prepare(record, digest, force=force)
+        if judge is not None and action == "promote" and self._shadow.settings.share and self.active_record is not None:
+            self._lifecycle.move(record, State.SHADOW)
+            self._shadow.begin(record, judge)
+            return
+        await self._move_and_flip(record, judge, by=by, action=action, force=force)
+
+    async def decide_shadow(self, *, by: str | None) -> None:
+        """Once enough replies were compared: refuse the candidate, or have `by` promote it; None leaves it to a hand.
+
+        Raises:
+            Conflict, PointerUnavailable: as `activate`.
+        """
+        record, judge = self._shadow.candidate, self._shadow.judge
+        if record is None or judge is None or record.state is not State.SHADOW:
+            self._shadow.end()
+            return
+        if not self._shadow.enough:
+            return
+        if (disagreement := self._shadow.disagreement()) is not None:
+            self._shadow.end()
+            self._lifecycle.move(record, State.REJECTED, Reason.SHADOW_DISAGREES, disagreement)
+        elif by is not None:
+            await self._move_and_flip(record, judge, by=by, action="promote", force=False)
+            self._shadow.end()
+
+    async def _move_and_flip(
+        self, record: CheckpointRecord, judge: ServedJudge | None, *, by: str, action: Action, force: bool
+    ) -> None:
         try:
             pointer = await self._move_pointer(record, by=by, action=action, force=force)
         except ServiceError as error:
@@ -180,6 +211,10 @@ class Switch:
 
     async def _prepare(self, record: CheckpointRecord, digest: str | None, *, force: bool) -> ServedJudge:
         """Verify, load and prove; `digest` is the content that is meant, where that is known."""
+        if (shadowing := self._shadow.candidate) is not None:
+            self._shadow.end()
+            if shadowing is not record and shadowing.state is State.SHADOW:
+                self._lifecycle.move(shadowing, State.VERIFIED, "superseded", f"{record.version} came")
         checkpoint = await self._preparation.verify(record)
         manifest = checkpoint.manifest
         if digest is not None and manifest.digest != digest:
@@ -193,7 +228,7 @@ class Switch:
         self._claimed = manifest.adapter_name
         try:
             await self._replicas.exchange(self.report())
-            return await self._preparation.load_and_prove(record, checkpoint, base.model, lambda: self._judges.current)
+            return await self._preparation.load_and_prove(record, checkpoint, base, self._judges.current or base)
         finally:
             self._claimed = None
 

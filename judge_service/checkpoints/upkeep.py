@@ -46,8 +46,11 @@ class Upkeep:
         fleet: EngineFleet,
         judges: ActiveJudge,
         metrics: CheckpointMetrics,
+        shadows: bool,
     ) -> None:
+        """`shadows` says that a candidate is compared first; by hand, that is as far as it comes by itself."""
         self._settings = settings
+        self._shadows = shadows
         self._inventory = inventory
         self._lifecycle = lifecycle
         self._preparation = preparation
@@ -75,7 +78,7 @@ class Upkeep:
         async with self._switch.one_at_a_time:
             await self._fleet.refresh(Deadline.after(_PROBE_S))
             if any(member.up for member in self._fleet.members):
-                for step in (self._follow, self._mend_engines, self._promote, self._let_go):
+                for step in (self._follow, self._mend_engines, self._promote, self._decide_shadow, self._let_go):
                     await self._attempt(step)
             elif self._judges.current is None:
                 self._switch.trouble = "no model server answers yet"
@@ -167,10 +170,15 @@ class Upkeep:
                 _log.warning("checkpoint_not_promoted", checkpoint=record.version, detail=error.detail)
             self._inventory.arrivals.pop(0)
 
+    async def _decide_shadow(self) -> None:
+        """Promote or refuse the candidate in shadow, once enough was seen of it."""
+        await self._switch.decide_shadow(by=AUTOMATIC if self._settings.promotion == AUTOMATIC else None)
+
     def _may_promote(self, record: CheckpointRecord) -> bool:
         """Return whether an arrival is new to everyone: what operators left or retired comes back by hand only."""
         shared = self._replicas.shared
-        if self._settings.promotion != AUTOMATIC or shared is None or record.digest is None:
+        wanted = self._settings.promotion == AUTOMATIC or self._shadows
+        if not wanted or shared is None or record.digest is None:
             return False
         pointer = shared.pointer
         known = {target.digest for target in (*pointer.trail, pointer.target)} if pointer else set()

@@ -46,6 +46,11 @@ class _OneJudge:
         yield self._served
 
 
+class _Nobody:
+    def observe(self, *_: object) -> None:
+        """Take no note."""
+
+
 @pytest.fixture
 def pipeline_of(served: ServedJudge) -> PipelineOf:
     def build(llm: ScriptedLLM) -> EvaluationPipeline:
@@ -55,6 +60,7 @@ def pipeline_of(served: ServedJudge) -> PipelineOf:
             memo=ComputeOnce(SealedCache(InProcessCache(1 << 20), None), ttl_s=60.0),
             policy=ReviewPolicy(thresholds=dict.fromkeys(DIMENSIONS, 3.0), critical=frozenset({Dimension.SAFETY})),
             metrics=JudgeMetrics(CollectorRegistry()),
+            observer=_Nobody(),
         )
 
     return build

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from judge_service.checkpoints.base import BaseJudge
 from judge_service.checkpoints.engines import EngineFleet, Member
 from judge_service.checkpoints.hot_loading import HotLoading
 from judge_service.checkpoints.metrics import CheckpointMetrics
-from judge_service.checkpoints.pointer import InProcessPointer, PointerStore, PointerUnavailable, Shared
+from judge_service.checkpoints.pointer import InProcessPointer, PointerUnavailable, Shared
 from judge_service.checkpoints.registry import FolderRegistry
 from judge_service.checkpoints.servable import ServableCheckpoints
-from judge_service.settings import CanarySettings, CheckpointSettings, ModelSettings
+from judge_service.checkpoints.shadow import Shadow
+from judge_service.settings import CanarySettings, CheckpointSettings, ModelSettings, ShadowSettings
 from services.contracts.checkpoints import AuditEntry, CheckpointState, CheckpointView, Pointer, ReplicaReport
+from services.contracts.dimensions import DIMENSIONS
 from services.rubric.rubric import default_rubric
 from services.rubric.tokenizer import PromptTokenizer
 from tests.support.checkpoint_folders import FINGERPRINT, golden_case, write_checkpoint
@@ -65,6 +67,7 @@ class Replica:
     judges: ActiveJudge
     fleet: EngineFleet
     registry: CollectorRegistry
+    shadow: Shadow
 
     @property
     def serving(self) -> str | None:
@@ -97,6 +100,7 @@ class World:
     tokenizer: PromptTokenizer
     engines: list[FakeEngine] = field(default_factory=lambda: [FakeEngine()])
     store: SharedPointer = field(default_factory=SharedPointer)
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
 
     def add(self, version: str, score: float, *, promotable: bool = True, rank: int = 4) -> str:
         """Let a checkpoint arrive whose scores are `score` everywhere; return its label."""
@@ -110,25 +114,27 @@ class World:
         )
         return manifest.adapter_name
 
-    def replica(self, name: str = "one", *, store: PointerStore | None = None, **settings: object) -> Replica:
-        values: dict[str, object] = {"folder": self.root, "retry_s": 1e-6, **settings}
+    def replica(self, name: str, settings: Mapping[str, object]) -> Replica:
+        values: dict[str, object] = {"folder": self.root, "retry_s": 1e-6} | dict(settings)
         options = CheckpointSettings.model_validate(values)
         registry = CollectorRegistry()
         fleet = EngineFleet([Member(f"engine-{n}", engine) for n, engine in enumerate(self.engines)])
-        judges = ActiveJudge()
+        judges, metrics = ActiveJudge(), CheckpointMetrics(registry)
+        shadow = Shadow(self.shadow, dict.fromkeys(DIMENSIONS, 3.0), fleet, metrics)
         hot = HotLoading(
             options,
             CanarySettings(),
             replica=name,
             registry=FolderRegistry(self.root, rescan_s=60.0),
-            store=store or self.store,
+            store=self.store,
             servable=ServableCheckpoints(options, self.model, self.tokenizer),
             fleet=fleet,
             judges=judges,
             base=BaseJudge(self.model, self.tokenizer, None, fleet, default_rubric()),
-            metrics=CheckpointMetrics(registry),
+            shadow=shadow,
+            metrics=metrics,
         )
-        return Replica(hot, judges, fleet, registry)
+        return Replica(hot, judges, fleet, registry, shadow)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -22,7 +23,7 @@ def _soon() -> Deadline:
 
 
 async def _started(world: World, name: str = "one", **settings: object) -> Replica:
-    replica = world.replica(name, **settings)
+    replica = world.replica(name, settings)
     await replica.start()
     return replica
 
@@ -141,12 +142,12 @@ def _spoilt(world: World) -> None:
     ],
 )
 async def test_unfit_checkpoint_is_rejected_and_the_active_one_never_notices(
-    world: World, spoil: object, reason: Reason
+    world: World, spoil: Callable[[World], None], reason: Reason
 ) -> None:
     active = world.add("good", 3.0)
     replica = await _started(world)
     world.add("next", 4.0)
-    spoil(world)  # type: ignore[operator]
+    spoil(world)
     await replica.settle()
     await replica.settle()
     assert (replica.state("next"), replica.view("next").reason) == (State.REJECTED, reason)

@@ -82,6 +82,15 @@ def _set(name: str, **fields: object) -> Spoil:
     )
 
 
+def _crowd(folder: Path) -> None:
+    for number in range(1000):
+        (folder / f"{number}.md").touch()
+
+
+def _flip(folder: Path) -> None:
+    (folder / ADAPTER_FILE).write_bytes(adapter_bytes(4)[:-1] + b"x")
+
+
 def _b_key(header: dict[str, dict[str, object]]) -> dict[str, object]:
     return header["base_model.model.q_proj.lora_B.weight"]
 
@@ -109,7 +118,7 @@ HOSTILE: list[tuple[str, Reason, Spoil]] = [
     ("pickle weights beside", Reason.NOT_SAFETENSORS, lambda f: _sparse(f / "adapter_model.bin", 10)),
     ("unlisted tokenizer", Reason.UNLISTED_FILE, lambda f: _sparse(f / "tokenizer.json", 10)),
     ("unlisted folder", Reason.UNLISTED_FILE, lambda f: (f / "checkpoint-100").mkdir()),
-    ("a thousand files", Reason.UNLISTED_FILE, lambda f: [_sparse(f / f"{n}.md", 0) for n in range(1000)] and None),
+    ("a thousand files", Reason.UNLISTED_FILE, _crowd),
     ("manifest is not JSON", Reason.MANIFEST_INVALID, lambda f: _sparse(f / MANIFEST_FILE, 100)),
     ("manifest nests deeply", Reason.MANIFEST_INVALID, lambda f: _nest(f / MANIFEST_FILE)),
     ("manifest has an unknown field", Reason.MANIFEST_INVALID, lambda f: edit_manifest(f, hook="rm")),
@@ -119,7 +128,7 @@ HOSTILE: list[tuple[str, Reason, Spoil]] = [
     ("template repeats without end", Reason.MANIFEST_INVALID, _template(dimension="{definition}" * 1000)),
     ("another rubric than said", Reason.RUBRIC_MISMATCH, lambda f: edit_manifest(f, rubric_sha256="1" * 64)),
     ("another template than said", Reason.TEMPLATE_MISMATCH, lambda f: edit_manifest(f, template_sha256="1" * 64)),
-    ("a flipped byte", Reason.DIGEST_MISMATCH, lambda f: (f / ADAPTER_FILE).write_bytes(adapter_bytes(4)[:-1] + b"x")),
+    ("a flipped byte", Reason.DIGEST_MISMATCH, _flip),
     ("zip in safetensors' place", Reason.NOT_SAFETENSORS, lambda f: replace_file(f, ADAPTER_FILE, b"PK\x03\x04" * 99)),
     ("empty adapter", Reason.NOT_SAFETENSORS, lambda f: replace_file(f, ADAPTER_FILE, b"")),
     ("other tensors", Reason.NOT_SAFETENSORS, _adapter(_pickle)),
