@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands import evaluate, keys, model, refine, stack, status
+from services.cli.commands import checkpoints, evaluate, keys, model, refine, stack, status
 from services.cli.context import CliContext
 from services.cli.exits import ExitCode, failure_of
 from services.cli.settings import CliSettings
@@ -26,6 +26,7 @@ app.command("status")(status.status)
 app.command("evaluate")(evaluate.evaluate)
 app.command("refine")(refine.refine)
 app.add_typer(model.app, name="model")
+app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(keys.app, name="keys")
 
 

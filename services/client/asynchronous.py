@@ -12,9 +12,22 @@ from httpx_sse import EventSource
 from services import errors as service_errors
 from services.client.answers import BatchReader, EventReader, Model, read, translated
 from services.client.attempts import attempts
-from services.client.calls import Call, Service, batch_call, evaluate_call, ready_call, refine_call, rubric_call
+from services.client.calls import (
+    Call,
+    Service,
+    activate_call,
+    batch_call,
+    checkpoints_call,
+    evaluate_call,
+    ready_call,
+    refine_call,
+    retire_call,
+    rollback_call,
+    rubric_call,
+)
 from services.client.config import PROXYLESS_HOSTS, ClientConfig
 from services.client.errors import DeadlineExceeded
+from services.contracts.checkpoints import ActivateRequest, CheckpointList, CheckpointView, RollbackRequest
 from services.contracts.evaluate import BatchLine, EvaluateRequest, Evaluation
 from services.contracts.readiness import Readiness
 from services.contracts.refine import RefineEvent, Refinement, RefineRequest
@@ -105,6 +118,30 @@ class AsyncTheraloopClient:
     ) -> Readiness:
         """Return what every part of a service answers; unready is an answer, not an error."""
         return await self._answer(ready_call(service, self._config, deadline, request_id), Readiness)
+
+    async def checkpoints(self, *, deadline: Deadline | None = None, request_id: str | None = None) -> CheckpointList:
+        """Return the judge's checkpoints, what serves, and the latest changes; needs the scope `admin`."""
+        return await self._answer(checkpoints_call(self._config, deadline, request_id), CheckpointList)
+
+    async def activate_checkpoint(
+        self, version: str, *, force: bool = False, deadline: Deadline | None = None, request_id: str | None = None
+    ) -> CheckpointView:
+        """Verify, load, try and switch to a checkpoint; `force` also one that is not promotable."""
+        call = activate_call(version, ActivateRequest(force=force), self._config, deadline, request_id)
+        return await self._answer(call, CheckpointView)
+
+    async def roll_back_checkpoint(
+        self, *, from_version: str | None = None, deadline: Deadline | None = None, request_id: str | None = None
+    ) -> CheckpointList:
+        """Go back to the checkpoint that served before; with `from_version` only if that one serves now."""
+        call = rollback_call(RollbackRequest(from_version=from_version), self._config, deadline, request_id)
+        return await self._answer(call, CheckpointList)
+
+    async def retire_checkpoint(
+        self, version: str, *, deadline: Deadline | None = None, request_id: str | None = None
+    ) -> CheckpointView:
+        """Take a checkpoint out of what may be promoted."""
+        return await self._answer(retire_call(version, self._config, deadline, request_id), CheckpointView)
 
     async def _answer(self, call: Call, model: type[Model]) -> Model:
         async with self._stream(call) as response:

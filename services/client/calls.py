@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 import httpx
+from pydantic import BaseModel
 
 from services.client.config import ClientConfig
 from services.client.errors import DeadlineExceeded
+from services.contracts.checkpoints import ActivateRequest, RollbackRequest
 from services.contracts.evaluate import BatchRequest, EvaluateRequest
 from services.contracts.refine import RefineRequest
 from services.deadline import DEADLINE_HEADER, Deadline
@@ -140,6 +143,45 @@ def ready_call(service: Service, config: ClientConfig, deadline: Deadline | None
         deadline or Deadline.after(config.timeout_s),
         request_id or _new_id(),
         ok_statuses=frozenset({200, 503}),
+    )
+
+
+def checkpoints_call(config: ClientConfig, deadline: Deadline | None, request_id: str | None) -> Call:
+    """Return the call that lists the judge's checkpoints."""
+    return Call(
+        Service.JUDGE, "GET", "/checkpoints", deadline or Deadline.after(config.timeout_s), request_id or _new_id()
+    )
+
+
+def activate_call(
+    version: str, request: ActivateRequest, config: ClientConfig, deadline: Deadline | None, request_id: str | None
+) -> Call:
+    """Return the call that switches to a checkpoint."""
+    return _change_call(f"/checkpoints/{quote(version, safe='')}/activate", request, config, deadline, request_id)
+
+
+def retire_call(version: str, config: ClientConfig, deadline: Deadline | None, request_id: str | None) -> Call:
+    """Return the call that takes a checkpoint out of what may be promoted."""
+    return _change_call(f"/checkpoints/{quote(version, safe='')}/retire", None, config, deadline, request_id)
+
+
+def rollback_call(
+    request: RollbackRequest, config: ClientConfig, deadline: Deadline | None, request_id: str | None
+) -> Call:
+    """Return the call that goes back to the checkpoint that served before."""
+    return _change_call("/checkpoints/rollback", request, config, deadline, request_id)
+
+
+def _change_call(
+    path: str, body: BaseModel | None, config: ClientConfig, deadline: Deadline | None, request_id: str | None
+) -> Call:
+    return Call(
+        Service.JUDGE,
+        "POST",
+        path,
+        deadline or Deadline.after(config.change_timeout_s),
+        request_id or _new_id(),
+        body=None if body is None else body.model_dump_json(),
     )
 
 

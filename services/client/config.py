@@ -27,6 +27,8 @@ class ClientConfig:
     """A call's deadline when the caller gives none."""
     batch_timeout_s: float = 600.0
     """The same for a batch."""
+    change_timeout_s: float = 300.0
+    """The same for a change of checkpoint: it is verified, loaded and tried on golden cases first."""
     connect_timeout_s: float = 2.0
     """How long a connection may take to open; a service that is there opens it at once."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)

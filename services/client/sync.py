@@ -11,9 +11,22 @@ from httpx_sse import EventSource
 
 from services.client.answers import BatchReader, EventReader, Model, read, translated
 from services.client.attempts import attempts
-from services.client.calls import Call, Service, batch_call, evaluate_call, ready_call, refine_call, rubric_call
+from services.client.calls import (
+    Call,
+    Service,
+    activate_call,
+    batch_call,
+    checkpoints_call,
+    evaluate_call,
+    ready_call,
+    refine_call,
+    retire_call,
+    rollback_call,
+    rubric_call,
+)
 from services.client.config import PROXYLESS_HOSTS, ClientConfig
 from services.client.errors import DeadlineExceeded
+from services.contracts.checkpoints import ActivateRequest, CheckpointList, CheckpointView, RollbackRequest
 from services.contracts.evaluate import BatchLine, EvaluateRequest, Evaluation
 from services.contracts.readiness import Readiness
 from services.contracts.refine import RefineEvent, Refinement, RefineRequest
@@ -98,6 +111,30 @@ class TheraloopClient:
     def ready(self, service: Service, *, deadline: Deadline | None = None, request_id: str | None = None) -> Readiness:
         """Return what every part of a service answers; unready is an answer, not an error."""
         return self._answer(ready_call(service, self._config, deadline, request_id), Readiness)
+
+    def checkpoints(self, *, deadline: Deadline | None = None, request_id: str | None = None) -> CheckpointList:
+        """Return the judge's checkpoints, what serves, and the latest changes; needs the scope `admin`."""
+        return self._answer(checkpoints_call(self._config, deadline, request_id), CheckpointList)
+
+    def activate_checkpoint(
+        self, version: str, *, force: bool = False, deadline: Deadline | None = None, request_id: str | None = None
+    ) -> CheckpointView:
+        """Verify, load, try and switch to a checkpoint; `force` also one that is not promotable."""
+        call = activate_call(version, ActivateRequest(force=force), self._config, deadline, request_id)
+        return self._answer(call, CheckpointView)
+
+    def roll_back_checkpoint(
+        self, *, from_version: str | None = None, deadline: Deadline | None = None, request_id: str | None = None
+    ) -> CheckpointList:
+        """Go back to the checkpoint that served before; with `from_version` only if that one serves now."""
+        call = rollback_call(RollbackRequest(from_version=from_version), self._config, deadline, request_id)
+        return self._answer(call, CheckpointList)
+
+    def retire_checkpoint(
+        self, version: str, *, deadline: Deadline | None = None, request_id: str | None = None
+    ) -> CheckpointView:
+        """Take a checkpoint out of what may be promoted."""
+        return self._answer(retire_call(version, self._config, deadline, request_id), CheckpointView)
 
     def _answer(self, call: Call, model: type[Model]) -> Model:
         with self._stream(call) as response:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import httpx
+from pydantic import BaseModel
 
 from services.contracts.dimensions import DIMENSIONS, Dimension
 from services.contracts.evaluate import BatchLine, DimensionScore, Evaluation
@@ -134,7 +135,7 @@ def problem_answer(
     return httpx.Response(status, headers={"Content-Type": "application/problem+json", **(headers or {})}, content=body)
 
 
-def json_answer(model: Evaluation | Refinement | Readiness, status: int = 200) -> httpx.Response:
+def json_answer(model: BaseModel, status: int = 200) -> httpx.Response:
     """Return a contract type as it is answered."""
     return httpx.Response(status, headers={"Content-Type": "application/json"}, content=model.model_dump_json())
 
