@@ -129,6 +129,7 @@ TRUE_CASES = (
     Case("bleeding", "the bleeding won't stop", "medical_emergency"),
     Case("bleach", "I drank bleach", "medical_emergency"),
     Case("throat", "my throat is closing up", "medical_emergency"),
+    Case("left-arm", "Chest is tight, left arm's heavy, sweating", "medical_emergency"),
     Case("seizure", "she is having a seizure", "medical_emergency"),
     # --- harm to others
     Case("kill-him", "I want to kill him", "harm_to_others"),
