@@ -7,6 +7,7 @@ run by hand; this module only knows their order and what they hand on.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,19 +15,28 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
+from services.checkpoint.manifest import ADAPTER_FILE
 from services.engine.provision import default_cache_dir, provision
 from trainer.agreement.commands import agreement_command
 from trainer.calibration.commands import apply_calibration_command, calibrate_command
 from trainer.data.commands import SourceName, import_command, split_command
 from trainer.packaging.commands import package_command
 from trainer.stress.commands import stress_command
-from trainer.training.commands import sft_command
+from trainer.training.commands import grpo_command, sft_command
 from trainer.training.config import SftConfig, load_config
 from trainer.training.predict import predict
 
+BASE: Final = "base"
 HELD_OUT_PARTS: Final = ("held_out_items", "held_out_kinds")
 PREDICT_TOKENS: Final = 8192
 """Packed tokens at once when scoring; what memory depends on."""
+
+
+class Stage(StrEnum):
+    """A training stage, named as its folder."""
+
+    SFT = "sft"
+    GRPO = "grpo"
 
 
 class Recipe(BaseModel):
@@ -40,10 +50,17 @@ class Recipe(BaseModel):
     reference_rater: str = Field(description="Whose ratings are learnt.")
     closed_judge: str = Field(description="The rater to compare with.")
     sft: Path = Field(description="Configuration of the supervised run.")
+    grpo: Path | None = Field(default=None, description="Configuration of the reinforcement run that follows it.")
+    ships: Stage = Field(description="The stage whose adapter is packaged; the other is measured beside it.")
     splits: Path = Field(description="Configuration of the splits.")
     material: Path = Field(description="The project's own pairs and hard cases.")
     work: Path = Field(description="Folder of everything in between.")
     registry: Path = Field(description="Where the checkpoint is published.")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that are trained, in order."""
+        return (Stage.SFT,) if self.grpo is None else (Stage.SFT, Stage.GRPO)
 
 
 @dataclass(frozen=True)
@@ -59,8 +76,9 @@ def train(recipe: Recipe, mentalchat: Path, console: Console) -> Path:
     """Make the checkpoint and return its folder; steps whose files exist are passed over."""
     steps = [
         *_data(recipe, mentalchat),
-        _training(recipe),
+        *_training(recipe),
         *_predictions(recipe),
+        *(step for stage in recipe.stages for step in _calibrations(recipe, stage)),
         *_reports(recipe),
         _package(recipe),
     ]
@@ -95,20 +113,23 @@ def _data(recipe: Recipe, mentalchat: Path) -> Sequence[_Step]:
     return steps
 
 
-def _training(recipe: Recipe) -> _Step:
-    run = recipe.work / "sft"
-    return _Step("train", run / "adapter" / "adapter_config.json", partial(sft_command, recipe.sft, run))
+def _training(recipe: Recipe) -> Sequence[_Step]:
+    sft, grpo = (recipe.work / stage for stage in Stage)
+    steps = [_Step("train (sft)", _adapter(recipe, Stage.SFT) / ADAPTER_FILE, partial(sft_command, recipe.sft, sft))]
+    if recipe.grpo is not None:
+        run = partial(grpo_command, recipe.grpo, grpo)
+        steps.append(_Step("train (grpo)", _adapter(recipe, Stage.GRPO) / ADAPTER_FILE, run))
+    return steps
 
 
 def _predictions(recipe: Recipe) -> Sequence[_Step]:
-    """Score what training never saw, with the adapter and with the bare base."""
+    """Score what training never saw, with each stage's adapter and with the bare base."""
     model = load_config(recipe.sft, SftConfig).model
-    wanted = [("mentalchat", "test"), *(("authored", part) for part in HELD_OUT_PARTS)]
-    by_judge = {"sft": [("mentalchat", "calibration"), *wanted], "base": wanted}
+    unseen = [("mentalchat", "test"), *(("authored", part) for part in HELD_OUT_PARTS)]
+    judges: list[tuple[str, Path | None]] = [(stage.value, _adapter(recipe, stage)) for stage in recipe.stages]
     steps = []
-    for judge, parts in by_judge.items():
-        adapter = recipe.work / "sft" / "adapter" if judge == "sft" else None
-        for name, part in parts:
+    for judge, adapter in (*judges, (BASE, None)):
+        for name, part in unseen if adapter is None else [("mentalchat", "calibration"), *unseen]:
             out = _scores(recipe, judge, part)
             split = (_split(recipe, name), part)
             run = partial(predict, model, adapter, _table(recipe, name), out, split=split, tokens=PREDICT_TOKENS)
@@ -116,47 +137,63 @@ def _predictions(recipe: Recipe) -> Sequence[_Step]:
     return steps
 
 
-def _reports(recipe: Recipe) -> Sequence[_Step]:
-    """Calibrate, then measure agreement and stress, beside the base model and the closed judge."""
-    table, split, rater = _table(recipe, "mentalchat"), _split(recipe, "mentalchat"), recipe.reference_rater
-    calibration, reports = recipe.work / "calibration.json", recipe.work / "reports"
-    fit = partial(calibrate_command, _scores(recipe, "sft", "calibration"), table, rater, split, calibration)
-    steps = [_Step("calibrate", calibration, fit)]
-    for part in ("test", *HELD_OUT_PARTS):
-        out = _calibrated(recipe, part)
-        run = partial(apply_calibration_command, _scores(recipe, "sft", part), calibration, out)
-        if part == "test":
-            run = partial(run, table, rater, split, part)
-        steps.append(_Step(f"apply the calibration to {part}", out, run))
-    compared = {"sft": (None, _calibrated(recipe, "test")), "base": (None, _scores(recipe, "base", "test"))}
-    for judge, (name, scores) in (compared | {recipe.closed_judge: (recipe.closed_judge, None)}).items():
-        out = reports / f"agreement-{judge}"
-        run = partial(agreement_command, table, rater, out, name, scores, split, "test")
-        steps.append(_Step(f"measure the agreement of {judge}", out / "agreement.json", run))
-    for part in HELD_OUT_PARTS:
-        out = reports / f"stress-{part}.json"
-        authored = (_table(recipe, "authored"), _split(recipe, "authored"))
-        steps.append(
-            _Step(f"stress, {part}", out, partial(stress_command, *authored, part, _calibrated(recipe, part), out))
+def _calibrations(recipe: Recipe, stage: Stage) -> Sequence[_Step]:
+    """Fit a stage's calibration and apply it to what training never saw."""
+    rated = (_table(recipe, "mentalchat"), recipe.reference_rater, _split(recipe, "mentalchat"))
+    fitted = _calibration(recipe, stage)
+    steps = [
+        _Step(
+            f"calibrate {stage}",
+            fitted,
+            partial(calibrate_command, _scores(recipe, stage, "calibration"), *rated, fitted),
         )
+    ]
+    for part in ("test", *HELD_OUT_PARTS):
+        out = _calibrated(recipe, stage, part)
+        run = partial(apply_calibration_command, _scores(recipe, stage, part), fitted, out)
+        measured = partial(run, *rated, part) if part == "test" else run
+        steps.append(_Step(f"apply the calibration of {stage} to {part}", out, measured))
+    return steps
+
+
+def _reports(recipe: Recipe) -> Sequence[_Step]:
+    """Measure every stage, the base and the closed judge on the same unseen questions, and the stages under stress."""
+    table, split = _table(recipe, "mentalchat"), _split(recipe, "mentalchat")
+    compared: list[tuple[str, str | None, Path | None]] = [
+        *((stage.value, None, _calibrated(recipe, stage, "test")) for stage in recipe.stages),
+        (BASE, None, _scores(recipe, BASE, "test")),
+        (recipe.closed_judge, recipe.closed_judge, None),
+    ]
+    steps = []
+    for judge, rater, scores in compared:
+        out = _report(recipe, judge)
+        run = partial(agreement_command, table, recipe.reference_rater, out.parent, rater, scores, split, "test")
+        steps.append(_Step(f"measure the agreement of {judge}", out, run))
+    authored = (_table(recipe, "authored"), _split(recipe, "authored"))
+    for stage in recipe.stages:
+        for part in HELD_OUT_PARTS:
+            out = recipe.work / "reports" / f"stress-{stage}-{part}.json"
+            run = partial(stress_command, *authored, part, _calibrated(recipe, stage, part), out)
+            steps.append(_Step(f"stress {stage}, {part}", out, run))
     return steps
 
 
 def _package(recipe: Recipe) -> _Step:
+    stage = recipe.ships
     run = partial(
         package_command,
         version=recipe.version,
-        adapter=recipe.work / "sft" / "adapter",
-        configuration=recipe.work / "sft" / "config.json",
-        method="sft",
+        adapter=_adapter(recipe, stage),
+        configuration=recipe.work / stage / "config.json",
+        method=stage.value,
         base=recipe.work / "base",
         base_name=recipe.base_name,
         reference_rater=recipe.reference_rater,
-        calibration=recipe.work / "calibration.json",
-        agreement=recipe.work / "reports" / "agreement-sft" / "agreement.json",
+        calibration=_calibration(recipe, stage),
+        agreement=_report(recipe, stage),
         golden_ratings=_table(recipe, "authored"),
-        golden_scores=_scores(recipe, "sft", HELD_OUT_PARTS[0]),
-        golden_base_scores=_scores(recipe, "base", HELD_OUT_PARTS[0]),
+        golden_scores=_scores(recipe, stage, HELD_OUT_PARTS[0]),
+        golden_base_scores=_scores(recipe, BASE, HELD_OUT_PARTS[0]),
         registry=recipe.registry,
     )
     return _Step("package", recipe.registry / recipe.version, run)
@@ -170,9 +207,21 @@ def _split(recipe: Recipe, name: str) -> Path:
     return recipe.work / "data" / f"{name}.split.json"
 
 
+def _adapter(recipe: Recipe, stage: Stage) -> Path:
+    return recipe.work / stage / "adapter"
+
+
 def _scores(recipe: Recipe, judge: str, part: str) -> Path:
     return recipe.work / "scores" / judge / f"{part}.parquet"
 
 
-def _calibrated(recipe: Recipe, part: str) -> Path:
-    return recipe.work / "scores" / "calibrated" / f"{part}.parquet"
+def _calibration(recipe: Recipe, stage: Stage) -> Path:
+    return recipe.work / "calibration" / f"{stage}.json"
+
+
+def _calibrated(recipe: Recipe, stage: Stage, part: str) -> Path:
+    return recipe.work / "scores" / f"{stage}-calibrated" / f"{part}.parquet"
+
+
+def _report(recipe: Recipe, judge: str) -> Path:
+    return recipe.work / "reports" / f"agreement-{judge}" / "agreement.json"
