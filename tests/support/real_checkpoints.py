@@ -35,7 +35,14 @@ TOLERANCE = 0.3
 
 
 async def make_checkpoint(
-    folder: Path, model: ProvisionedModel, engine: VLLMClient, *, seed: int, rank: int = 4, promotable: bool = True
+    folder: Path,
+    model: ProvisionedModel,
+    engine: VLLMClient,
+    *,
+    seed: int,
+    rank: int = 4,
+    promotable: bool = True,
+    golden_cases: int = 4,
 ) -> CheckpointManifest:
     """Write the checkpoint `folder`, whose name is its version, and return its manifest; the engine is left clean."""
     scratch = folder.with_name(f".{folder.name}.partial")
@@ -46,7 +53,7 @@ async def make_checkpoint(
     name = f"golden-{folder.name}-{seed}"
     await engine.load_adapter(name, str(scratch.absolute()), Deadline.after(60.0))
     try:
-        golden = await _golden(engine, renderer, name, model.name)
+        golden = await _golden(engine, renderer, name, model.name, golden_cases)
     finally:
         await engine.unload_adapter(name, Deadline.after(60.0))
     manifest = write_documents(
@@ -63,10 +70,10 @@ async def make_checkpoint(
 
 
 async def _golden(
-    engine: VLLMClient, renderer: ScoringPromptRenderer, adapter: str, base_model: str
+    engine: VLLMClient, renderer: ScoringPromptRenderer, adapter: str, base_model: str, count: int
 ) -> list[GoldenCase]:
     cases = []
-    for number, (context, response) in enumerate(GOLDEN_TEXTS):
+    for number, (context, response) in enumerate(GOLDEN_TEXTS[:count]):
         scores = []
         for model in (adapter, base_model):
             judge = ServedJudge(model, model, base_model, renderer, Calibration.identity(), (model,))
