@@ -46,15 +46,19 @@ def parse_plan(output: str, max_changes: int) -> tuple[str, ...]:
     """Return the first changes of a numbered list, repeats left out.
 
     Raises:
-        Unparseable: there is no numbered change of a sane length.
+        Unparseable: there is no numbered change of a sane length, or the list goes round in circles.
     """
     steps: dict[str, str] = {}
+    lines = 0
     for line in output.splitlines():
         match = _STEP.match(line.strip())
         if match and _STEP_CHARS[0] <= len(match["step"].strip()) <= _STEP_CHARS[1]:
+            lines += 1
             steps.setdefault(_plain(match["step"]), match["step"].strip())
     if not steps:
         raise Unparseable("there is no numbered change")
+    if 2 * len(steps) <= lines:
+        raise Unparseable("the list repeats itself")
     return tuple(steps.values())[:max_changes]
 
 

@@ -52,7 +52,16 @@ def test_a_plan_is_the_first_distinct_numbered_changes() -> None:
     assert parse_plan(output, 2) == ("Say that it is sad.", "Ask about the dog.")
 
 
-@pytest.mark.parametrize("output", ["", "Say that it is sad.", "1. no", "1."])
+@pytest.mark.parametrize(
+    "output",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("Say that it is sad.", id="not numbered"),
+        pytest.param("1. no", id="too short to say anything"),
+        pytest.param("1.", id="no change"),
+        pytest.param("\n".join(f"{n}. This is not the person." for n in range(1, 6)), id="goes round in circles"),
+    ],
+)
 def test_an_unusable_plan_is_typed(output: str) -> None:
     with pytest.raises(Unparseable):
         parse_plan(output, 3)
