@@ -16,7 +16,7 @@ from trainer.training.tree_attention import TREE_ATTENTION
 
 LEVELS = (4, 5, 6, 7, 8)
 # Float32 sums in another order; logits are of order 1 to 10.
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+TOLERANCE = 1e-4
 
 Build = Callable[..., PreTrainedModel]
 MODELS = pytest.mark.parametrize("build", [tiny.gemma, tiny.llama, tiny.qwen], ids=["gemma3", "llama", "qwen2"])
@@ -58,9 +58,9 @@ def test_logits_and_gradients_equal_those_of_separate_prompts(build: Build, pref
     judge, reference = _judges(build)
     paths = _paths(prefixes)
     packed, separate = judge.verdict_logits(paths, 2), _separate(reference, paths)
-    torch.testing.assert_close(packed, separate, **TOLERANCE)
-    packed.log_softmax(-1)[..., 2].sum().backward()
-    separate.log_softmax(-1)[..., 2].sum().backward()
+    torch.testing.assert_close(packed, separate, rtol=TOLERANCE, atol=TOLERANCE)
+    torch.autograd.backward(packed.log_softmax(-1)[..., 2].sum())
+    torch.autograd.backward(separate.log_softmax(-1)[..., 2].sum())
     wanted = dict(reference.named_parameters())
     for name, weight in judge.causal.named_parameters():
         if "layers" in name:
@@ -78,7 +78,7 @@ def test_cached_decoding_equals_greedy_decoding_of_separate_prompts(build: Build
         for level, distribution in zip(levels, distributions, strict=True):
             with torch.no_grad():
                 wanted = reference(input_ids=torch.tensor([ids])).logits[0, -1, list(LEVELS)].softmax(-1)
-            torch.testing.assert_close(distribution, wanted, **TOLERANCE)
+            torch.testing.assert_close(distribution, wanted, rtol=TOLERANCE, atol=TOLERANCE)
             assert int(level) == int(wanted.argmax()) + 1
             ids.append(LEVELS[int(level) - 1])
 
@@ -90,7 +90,7 @@ def test_samples_of_one_prompt_continue_each_from_their_own_verdicts() -> None:
     verdicts = judge.decode(paths, lambda p: torch.multinomial(p, 1)[:, 0] + 1, samples=4)
     repeated = [path for path in paths for _ in range(4)]
     forced = judge.teacher_forced(repeated, verdicts.levels).softmax(-1)
-    torch.testing.assert_close(verdicts.distributions, forced, **TOLERANCE)
+    torch.testing.assert_close(verdicts.distributions, forced, rtol=TOLERANCE, atol=TOLERANCE)
     assert len({tuple(row) for row in verdicts.levels.tolist()}) > len(paths)
 
 

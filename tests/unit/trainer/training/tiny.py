@@ -1,17 +1,18 @@
-"""Random models of a few thousand weights, with the shapes that matter: sliding windows, grouped keys, untied heads."""
+"""Random models of some thousand weights, with the shapes that matter: sliding windows, grouped keys, untied heads."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma3TextConfig, LlamaConfig, PreTrainedModel, Qwen2Config
 from transformers.models.gemma3 import Gemma3ForCausalLM
 from transformers.models.llama import LlamaForCausalLM
 from transformers.models.qwen2 import Qwen2ForCausalLM
 
+from tests.support.tiny_tokenizer import write_tiny_tokenizer
+
 WINDOW = 16
-VOCABULARY = 96
+VOCABULARY = 400
 _SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -56,12 +57,6 @@ def _seeded(kind: type[PreTrainedModel], config: Any) -> PreTrainedModel:
 
 
 def save_model_folder(folder: Path) -> Path:
-    """Write a tiny Gemma 3 with a word-level tokenizer, as a base model's folder."""
+    """Write a tiny Gemma 3 and a byte-level tokenizer as a base model's folder."""
     gemma().save_pretrained(folder)
-    words = ["<pad>", "<eos>", "<bos>", "<unk>", *"12345", *"abcdefghijklmnopqrstuvwxyz", *"<>/.,:;=()[]'’\n -"]
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    tokenizer.add_special_tokens(["<pad>", "<eos>", "<bos>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"bos_token": "<bos>", "eos_token": "<eos>"}', encoding="utf-8")
-    return folder
+    return write_tiny_tokenizer(folder)
