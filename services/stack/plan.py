@@ -28,7 +28,7 @@ loglevel warning
 save ""
 appendonly no
 maxmemory 256mb
-maxmemory-policy allkeys-lru
+maxmemory-policy volatile-lru
 dir {folder}
 """
 
