@@ -54,4 +54,5 @@ class StackConfig:
     state_dir: Path = field(default_factory=default_state_dir)
     engine_start_timeout_s: float = 600.0
     """A first start on a slow disk reads gigabytes of libraries."""
-    service_start_timeout_s: float = 60.0
+    service_start_timeout_s: float = 180.0
+    """A judge proves its checkpoint on golden cases before it is ready: seconds, minutes on a busy machine."""
