@@ -84,8 +84,8 @@ def test_the_engine_is_started_as_the_local_stack_starts_it(name: str) -> None:
     config = EngineConfig(
         model_path=Path(EXAMPLE["MODEL_FOLDER"]),
         served_name=EXAMPLE["MODEL_NAME"],
-        host="0.0.0.0",
-        port=8000,  # noqa: S104
+        host="0.0.0.0",  # noqa: S104 - inside its own network
+        port=8000,
     )
     assert [filled(str(word)) for word in SERVICES[name]["command"]] == engine_command(config, python="python3")
 

@@ -22,7 +22,7 @@ def panels(page: Page) -> Iterator[dict[str, Any]]:
 
 def filled(expression: str) -> str:
     """Return an expression with Grafana's variables set as `All` sets them."""
-    return re.sub(r"\$(service|checkpoint)\b", ".*", expression.replace("$__rate_interval", "1m"))
+    return re.sub(r"\$(service|checkpoint)\b", ".*", expression.replace("$__rate_interval", "5m"))
 
 
 QUERIES = [

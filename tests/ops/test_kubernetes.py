@@ -1,0 +1,216 @@
+"""The manifests, rendered as kubectl renders them: valid for the API, and within rules that are seen to fail."""
+
+import copy
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes_validate import validate
+from kubernetes_validate.utils import InvalidSchemaError, ValidationError
+
+from ops.prometheus.custom_resource import TARGET
+from ops.prometheus.custom_resource import render as render_rules
+from services.engine.server import EngineConfig, engine_command
+from tests.ops.metric_names import ROOT, known_names, names_in
+
+pytestmark = pytest.mark.ops
+
+Document = dict[str, Any]
+OVERLAYS = ("overlays/cpu", "overlays/gpu")
+FOLDERS = (*OVERLAYS, "trainer")
+KUBERNETES = "1.32"
+CUSTOM = {"PodMonitor", "PrometheusRule"}
+"""Kinds of the Prometheus operator; their schemas do not come with Kubernetes."""
+
+
+@cache
+def rendered(folder: str) -> tuple[Document, ...]:
+    """Return all documents of one folder as `kubectl apply -k` would send them."""
+    if (kubectl := shutil.which("kubectl")) is None:
+        pytest.skip("kubectl is not installed")
+    result = subprocess.run([kubectl, "kustomize", f"k8s/{folder}"], cwd=ROOT, capture_output=True, check=True)
+    return tuple(yaml.safe_load_all(result.stdout))
+
+
+def pod_specs(documents: tuple[Document, ...]) -> Iterator[tuple[str, Document]]:
+    """Yield the pod templates' specs with the name of what makes the pods."""
+    for document in documents:
+        spec = document.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec and "spec" in spec["template"]:
+            yield document["metadata"]["name"], spec["template"]["spec"]
+
+
+def containers(pod: Document) -> list[Document]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def no_account_token(pod: Document) -> bool:
+    return pod["automountServiceAccountToken"] is False and pod["serviceAccountName"] != "default"
+
+
+def images_are_pinned(pod: Document) -> bool:
+    return all(re.search(r":v?\d+\.\d+\.\d+[\w.-]*$", container["image"]) for container in containers(pod))
+
+
+def memory_is_limited(pod: Document) -> bool:
+    return all(
+        {"cpu", "memory"} <= set(container["resources"]["requests"]) and "memory" in container["resources"]["limits"]
+        for container in containers(pod)
+    )
+
+
+def is_restricted(pod: Document) -> bool:
+    whole = pod["securityContext"]
+    each = [container["securityContext"] for container in containers(pod)]
+    return (
+        whole["runAsNonRoot"] is True
+        and whole["runAsUser"] > 0
+        and whole["seccompProfile"] == {"type": "RuntimeDefault"}
+        and all(
+            context
+            == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            for context in each
+        )
+        and not any("hostPath" in volume for volume in pod.get("volumes", []))
+        and not any(pod.get(shared) for shared in ("hostNetwork", "hostPID", "hostIPC"))
+    )
+
+
+def servers_are_probed(pod: Document) -> bool:
+    if pod.get("restartPolicy") == "Never":
+        return True
+    return all({"readinessProbe", "livenessProbe"} <= set(container) for container in containers(pod))
+
+
+Rule = Callable[[Document], bool]
+RULES: tuple[Rule, ...] = (no_account_token, images_are_pinned, memory_is_limited, is_restricted, servers_are_probed)
+BROKEN: dict[str, Callable[[Document], object]] = {
+    "no_account_token": lambda pod: pod.update(automountServiceAccountToken=True),
+    "images_are_pinned": lambda pod: pod["containers"][0].update(image="theraloop/judge:latest"),
+    "memory_is_limited": lambda pod: pod["containers"][0]["resources"].pop("limits"),
+    "is_restricted": lambda pod: pod["containers"][0]["securityContext"].update(allowPrivilegeEscalation=True),
+    "servers_are_probed": lambda pod: pod["containers"][0].pop("readinessProbe"),
+}
+
+
+def obeys(rule: Rule, pod: Document) -> bool:
+    """Return whether the rule holds; a field that is absent breaks it."""
+    try:
+        return rule(pod)
+    except KeyError:
+        return False
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_document_is_valid_for_the_api(folder: str) -> None:
+    for document in rendered(folder):
+        if document["kind"] in CUSTOM:
+            continue
+        try:
+            validate(document, KUBERNETES, strict=True)
+        except (ValidationError, InvalidSchemaError) as error:
+            pytest.fail(f"{document['kind']} {document['metadata']['name']}: {error}")
+
+
+def test_a_misspelt_field_is_refused() -> None:
+    deployment = copy.deepcopy(next(d for d in rendered("overlays/cpu") if d["kind"] == "Deployment"))
+    deployment["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
+    with pytest.raises(ValidationError, match="readynessProbe"):
+        validate(deployment, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.__name__))
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_pod_obeys(folder: str, rule: Rule) -> None:
+    broken = [name for name, pod in pod_specs(rendered(folder)) if not obeys(rule, pod)]
+    assert not broken
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.__name__))
+def test_a_rule_sees_what_breaks_it(rule: Rule) -> None:
+    pod = copy.deepcopy(dict(pod_specs(rendered("overlays/cpu")))["judge"])
+    assert obeys(rule, pod)
+    BROKEN[rule.__name__](pod)
+    assert not obeys(rule, pod)
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_nothing_speaks_to_anything_by_default(folder: str) -> None:
+    policies = {d["metadata"]["name"]: d["spec"] for d in rendered(folder) if d["kind"] == "NetworkPolicy"}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    callers = [rule["from"] for rule in policies["redis"]["ingress"]]
+    assert [c[0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for c in callers] == ["judge", "agent"]
+    routed = next(d for d in rendered(folder) if d["kind"] == "Ingress")["spec"]
+    assert routed["tls"]
+    backends = {path["backend"]["service"]["name"] for rule in routed["rules"] for path in rule["http"]["paths"]}
+    assert backends == {"judge", "agent"}
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_what_is_referred_to_exists(folder: str) -> None:
+    documents = rendered(folder)
+    names = {(d["kind"], d["metadata"]["name"]) for d in documents}
+    stateful = [d for d in documents if d["kind"] == "StatefulSet"]
+    claimed = {claim["metadata"]["name"] for d in stateful for claim in d["spec"]["volumeClaimTemplates"]}
+    for _, pod in pod_specs(documents):
+        assert ("ServiceAccount", pod["serviceAccountName"]) in names
+        for volume in pod["volumes"]:
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+        mounted = {mount["name"] for container in containers(pod) for mount in container["volumeMounts"]}
+        assert mounted <= {volume["name"] for volume in pod["volumes"]} | claimed
+    for document in documents:
+        if document["kind"] == "HorizontalPodAutoscaler":
+            assert ("Deployment", document["spec"]["scaleTargetRef"]["name"]) in names
+    assert not [d for d in documents if d["kind"] == "Secret"]
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_engines_run_as_the_local_stack_runs_them(folder: str) -> None:
+    pods = dict(pod_specs(rendered(folder)))
+    judge, roles = pods["judge"]["initContainers"][0], pods["roles-engine"]["containers"][0]
+    assert judge["args"] == roles["args"]
+    assert judge["restartPolicy"] == "Always"
+    device = "gpu" if folder.endswith("gpu") else "cpu"
+    config = EngineConfig(model_path=ROOT, served_name="$(MODEL_NAME)", host="0.0.0.0", port=8000, device=device)  # noqa: S104
+    expected = [
+        {str(ROOT): "$(MODEL_FOLDER)", "2048": "$(WINDOW_TOKENS)"}.get(word, word) for word in engine_command(config)
+    ]
+    assert [*judge["command"], *judge["args"]] == ["python3", *expected[1:]]
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_probes_mean_what_they_say(folder: str) -> None:
+    for name in ("judge", "agent"):
+        container = dict(pod_specs(rendered(folder)))[name]["containers"][0]
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_autoscaling_asks_for_metrics_that_the_adapter_makes_from_what_is_exported(folder: str) -> None:
+    values = yaml.safe_load((ROOT / "k8s/components/autoscaling/prometheus-adapter-values.yaml").read_text("utf-8"))
+    served = {rule["name"]["as"] for rule in values["rules"]["custom"]}
+    asked = {
+        metric["pods"]["metric"]["name"]
+        for document in rendered(folder)
+        if document["kind"] == "HorizontalPodAutoscaler"
+        for metric in document["spec"]["metrics"]
+    }
+    assert asked == served
+    for rule in values["rules"]["custom"]:
+        assert names_in(rule["seriesQuery"]) <= known_names()
+
+
+def test_the_operators_rules_are_those_of_compose() -> None:
+    assert TARGET.read_text(encoding="utf-8") == render_rules(), "run `python -m ops.prometheus.custom_resource`"
