@@ -11,7 +11,7 @@ TORCH := 2.13.0
 # Override to test a part: make test-unit TESTS=tests/unit/services/engine
 TESTS ?= tests/unit
 
-.PHONY: help setup demo up test test-unit test-integration lint format bench lock train clean
+.PHONY: help setup demo up test test-unit test-integration test-ops test-images lint format bench lock train clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test-unit: setup ## Unit tests only (under a minute)
 
 test-integration: setup ## Tests against a real engine, Redis and Prometheus
 	@$(BIN)/python -m pytest tests/integration
+
+test-ops: setup ## Alert rules, dashboards, compose file, Kubernetes manifests, image recipes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/ops
+
+test-images: setup ## Build and run the containers (needs buildah, podman and THERALOOP_TEST_BASE_IMAGE)
+	@$(BIN)/python -m pytest -rs tests/integration/images
 
 lint: setup ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .
@@ -56,6 +62,7 @@ lock: ## Resolve the dependencies anew and export them with hashes to requiremen
 	@accelerator=$$(sed -nE 's/^name = "((nvidia|cuda).*)"/--prune \1/p' uv.lock); \
 	  $(BIN)/uv export --quiet --all-extras --no-emit-project --no-emit-package torch $$accelerator \
 	    --no-annotate --no-header -o requirements/dev.txt
+	@UV=$(BIN)/uv requirements/images.sh
 	@echo "requirements/dev.txt holds $$(grep -c == requirements/dev.txt) packages"
 
 clean: ## Remove the environment and what tools have left; the model cache stays
