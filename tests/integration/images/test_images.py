@@ -1,6 +1,6 @@
 """The images, really built and run: as nobody, on a read-only root, without what a service does not need.
 
-Needs buildah and podman, and THERALOOP_TEST_BASE_IMAGE: a local image of Debian bookworm with python3-venv, or the public
+Needs buildah and podman, and THERALOOP_TEST_BASE_IMAGE: a local Debian bookworm with python3-venv, or the public
 base image, pulled before. THERALOOP_TEST_IMAGES names which to build (default `judge,agent`; the others are gigabytes).
 """
 
