@@ -28,7 +28,7 @@ _VERSIONS = ("amber", "blue")
 _PATIENCE_S = 900.0
 
 
-async def measure(engine_url: str, *, swaps: int, clients: int, golden: int) -> SwapRun:
+async def measure(engine_url: str, *, swaps: int, clients: int, golden: int, limit_s: float) -> SwapRun:
     """Return what `clients` saw during `swaps` swaps, each proven by `golden` golden cases."""
     model = provision(EMBEDDED, default_cache_dir(), lambda _: None)
     engine_settings = EngineSettings.model_validate({"url": engine_url})
@@ -50,7 +50,7 @@ async def measure(engine_url: str, *, swaps: int, clients: int, golden: int) -> 
             async with httpx.AsyncClient(transport=transport, base_url="http://judge", timeout=_PATIENCE_S) as judge:
                 while (await judge.get("/readyz")).status_code != httpx.codes.OK:  # noqa: ASYNC110 - asked over HTTP
                     await asyncio.sleep(0.2)
-                return await swap_under_load(judge, _VERSIONS, swaps=swaps, clients=clients)
+                return await swap_under_load(judge, _VERSIONS, swaps=swaps, clients=clients, limit_s=limit_s)
 
 
 def summary(run: SwapRun, *, clients: int) -> dict[str, object]:
@@ -80,9 +80,18 @@ def main() -> None:
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--golden", type=int, default=4)
+    parser.add_argument("--limit-s", type=float, default=3600.0, help="begin no further swap after this many seconds")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    run = asyncio.run(measure(options.engine, swaps=options.swaps, clients=options.clients, golden=options.golden))
+    run = asyncio.run(
+        measure(
+            options.engine,
+            swaps=options.swaps,
+            clients=options.clients,
+            golden=options.golden,
+            limit_s=options.limit_s,
+        )
+    )
     figures = json.dumps(summary(run, clients=options.clients), indent=2)
     print(figures)
     if options.out:

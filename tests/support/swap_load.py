@@ -52,8 +52,14 @@ class SwapRun:
         ]
 
 
-async def swap_under_load(judge: httpx.AsyncClient, versions: Sequence[str], *, swaps: int, clients: int) -> SwapRun:
-    """Swap between two versions `swaps` times, a pause of some replies between any two, while `clients` ask."""
+async def swap_under_load(
+    judge: httpx.AsyncClient, versions: Sequence[str], *, swaps: int, clients: int, limit_s: float = math.inf
+) -> SwapRun:
+    """Swap between two versions while `clients` ask, some replies between any two swaps.
+
+    There are `swaps` of them, or as many as begin within `limit_s` seconds.
+    """
+    end_s = time.monotonic() + limit_s
     expected = {version: await _expected(judge, version) for version in versions}
     run, numbers, stop = SwapRun(), count(1), asyncio.Event()
 
@@ -64,6 +70,8 @@ async def swap_under_load(judge: httpx.AsyncClient, versions: Sequence[str], *, 
     async def swap() -> None:
         try:
             for number in range(swaps):
+                if time.monotonic() > end_s:
+                    break
                 await _activate(judge, versions[number % 2], run)
                 await _replies_more(run, clients)
         finally:
