@@ -42,7 +42,7 @@ def engine_names() -> frozenset[str]:
 
 def recorded_names() -> frozenset[str]:
     """Return the names that recording rules make."""
-    return frozenset(rule["record"] for rule in rules() if "record" in rule)
+    return frozenset(str(rule["record"]) for rule in rules() if "record" in rule)
 
 
 @cache

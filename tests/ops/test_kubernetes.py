@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -181,7 +181,7 @@ def test_the_engines_run_as_the_local_stack_runs_them(folder: str) -> None:
     judge, roles = pods["judge"]["initContainers"][0], pods["roles-engine"]["containers"][0]
     assert judge["args"] == roles["args"]
     assert judge["restartPolicy"] == "Always"
-    device = "gpu" if folder.endswith("gpu") else "cpu"
+    device: Literal["cpu", "gpu"] = "gpu" if folder.endswith("gpu") else "cpu"
     config = EngineConfig(model_path=ROOT, served_name="$(MODEL_NAME)", host="0.0.0.0", port=8000, device=device)  # noqa: S104
     expected = [
         {str(ROOT): "$(MODEL_FOLDER)", "2048": "$(WINDOW_TOKENS)"}.get(word, word) for word in engine_command(config)

@@ -18,10 +18,9 @@ import yaml
 from ops.grafana.generate import PAGES
 from services.stack.part import HttpProbe, Part
 from services.stack.plan import RunSecrets
-from tests.integration.conftest import RealEngine
 from tests.ops.metric_names import ROOT, engine_names
 from tests.ops.test_dashboards import filled, panels
-from tests.support.real_parts import free_ports, planned_parts, running
+from tests.support.real_parts import RealEngine, free_ports, planned_parts, running
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
