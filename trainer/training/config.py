@@ -74,6 +74,9 @@ class SftConfig(_Frozen):
     seed: int
     model: ModelConfig
     lora: LoraSettings = LoraSettings()
+    adapter: Path | None = Field(
+        default=None, description="An adapter to go on from; null: a fresh one of shape `lora`."
+    )
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -8,14 +8,16 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS, Dimension
 from services.rubric.prompt import ScoringPromptRenderer
+from trainer.data.identity import file_sha256
 from trainer.data.schema import read_ratings, turns_from_json
 from trainer.data.split_record import Split
-from trainer.errors import DataError
+from trainer.errors import DataError, TrainingConfigError
 from trainer.training.config import SourceConfig
 from trainer.training.token_tree import TokenPath
 
@@ -93,6 +95,16 @@ def read_rows(source: SourceConfig) -> list[Row]:
     if not rows:
         raise DataError(f"{source.ratings}: part {source.part!r} holds no reply rated by {source.rater!r}")
     return rows
+
+
+def input_digests(sources: Sequence[SourceConfig], adapter: Path | None) -> dict[str, str]:
+    """Return the SHA-256 of each file that a run learns from, by name; TrainingConfigError if two have one name."""
+    files = sorted({path for source in sources for path in (source.ratings, source.split)})
+    files += [adapter / "adapter_model.safetensors"] if adapter else []
+    digests = {path.name: file_sha256(path) for path in files}
+    if len(digests) < len(files):
+        raise TrainingConfigError("two of the sources' files have the same name; rename one")
+    return digests
 
 
 def scheduled_rows(rows: Sequence[Row], source: SourceConfig, rng: random.Random) -> list[Row]:

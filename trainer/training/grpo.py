@@ -18,11 +18,10 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig
 
 from services.contracts.dimensions import DIMENSIONS
-from trainer.data.identity import file_sha256
 from trainer.errors import CheckpointError
 from trainer.training.checkpointing import disk_full_explained, memory_explained
 from trainer.training.config import GrpoConfig
-from trainer.training.examples import Example, read_rows, scheduled_rows, to_example
+from trainer.training.examples import Example, input_digests, read_rows, scheduled_rows, to_example
 from trainer.training.grpo_trainer import ProgressCallback, VerdictGrpoTrainer
 from trainer.training.model import JudgeModel, judge_model, load_base, load_renderer, with_adapter
 from trainer.training.progress import ProgressLog
@@ -59,9 +58,7 @@ def train_grpo(config: GrpoConfig, out: Path) -> Path:
 
 def _record(config: GrpoConfig, out: Path) -> None:
     """Save the resolved configuration with the data's digests; refuse to continue another run's folder."""
-    files = sorted({path for source in config.sources for path in (source.ratings, source.split)})
-    files.append(config.adapter / "adapter_model.safetensors")
-    digests = {str(path): file_sha256(path) for path in files}
+    digests = input_digests(config.sources, config.adapter)
     text = json.dumps(config.model_dump(mode="json") | {"data_sha256": digests}, indent=2, sort_keys=True) + "\n"
     place = out / "config.json"
     if place.exists() and place.read_text(encoding="utf-8") != text:

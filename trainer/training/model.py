@@ -125,10 +125,12 @@ def load_base(config: ModelConfig) -> PreTrainedModel:
     except (OSError, ValueError) as error:
         raise DataError(f"{config.base}: not a model folder that transformers can read: {error}") from error
     base.requires_grad_(False)
+    if config.gradient_checkpointing:  # takes effect in training mode alone
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return base
 
 
-def with_new_adapter(base: PreTrainedModel, lora: LoraSettings, config: ModelConfig) -> PeftModel:
+def with_new_adapter(base: PreTrainedModel, lora: LoraSettings) -> PeftModel:
     """Return the base with a fresh adapter, which changes nothing before it is trained."""
     settings = LoraConfig(
         r=lora.rank,
@@ -138,10 +140,7 @@ def with_new_adapter(base: PreTrainedModel, lora: LoraSettings, config: ModelCon
         bias="none",
         task_type="CAUSAL_LM",
     )
-    model = get_peft_model(base, settings, autocast_adapter_dtype=False)
-    if config.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return model
+    return get_peft_model(base, settings, autocast_adapter_dtype=False)
 
 
 def with_adapter(

@@ -15,15 +15,22 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from peft import PeftModel
 
 from services.rubric.prompt import ScoringPromptRenderer
-from trainer.data.identity import file_sha256
 from trainer.training.batching import plan_batches, split_for_memory
 from trainer.training.checkpointing import Progress, disk_full_explained, load_state, memory_explained, save_state
 from trainer.training.config import SftConfig
-from trainer.training.examples import Example, read_rows, scheduled_rows, to_example
+from trainer.training.examples import Example, input_digests, read_rows, scheduled_rows, to_example
 from trainer.training.losses import LabelWeights, batch_loss, label_weights, soft_labels, target_tensor
-from trainer.training.model import JudgeModel, judge_model, load_base, load_renderer, with_new_adapter
+from trainer.training.model import (
+    JudgeModel,
+    judge_model,
+    load_base,
+    load_renderer,
+    with_adapter,
+    with_new_adapter,
+)
 from trainer.training.optimizer import MasterAdamW
 from trainer.training.progress import ProgressLog
 
@@ -49,7 +56,7 @@ def train_sft(config: SftConfig, out: Path) -> Path:
     set_seed(config.seed)
     renderer = load_renderer(config.model)
     run = _prepare(config, renderer, out)
-    model = with_new_adapter(load_base(config.model), config.lora, config.model)
+    model = _model(config)
     judge = judge_model(model, renderer.tokenizer.level_ids, accelerator.device)
     optimizer = MasterAdamW(model, config.optimizer, len(run.batches))
     state, adapter = out / "checkpoint", out / "adapter"
@@ -80,6 +87,13 @@ def train_sft(config: SftConfig, out: Path) -> Path:
     return adapter
 
 
+def _model(config: SftConfig) -> PeftModel:
+    base = load_base(config.model)
+    if config.adapter is None:
+        return with_new_adapter(base, config.lora)
+    return with_adapter(base, config.adapter, trainable=True)
+
+
 def _prepare(config: SftConfig, renderer: ScoringPromptRenderer, out: Path) -> _Run:
     """Return the run's batches and weights, and record configuration and data digests in `out`."""
     rng = random.Random(config.seed)  # noqa: S311 - reproducible order, no secret
@@ -88,8 +102,7 @@ def _prepare(config: SftConfig, renderer: ScoringPromptRenderer, out: Path) -> _
     batches = plan_batches(
         examples, batch_replies=config.batch_replies, replies_per_context=config.replies_per_context, rng=rng
     )
-    files = sorted({path for source in config.sources for path in (source.ratings, source.split)})
-    resolved = config.model_dump(mode="json") | {"data_sha256": {path.name: file_sha256(path) for path in files}}
+    resolved = config.model_dump(mode="json") | {"data_sha256": input_digests(config.sources, config.adapter)}
     text = json.dumps(resolved, indent=2, sort_keys=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
