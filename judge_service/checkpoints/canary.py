@@ -79,6 +79,8 @@ async def run_canary(
             return await _best_of(_ATTEMPTS, engine, candidate, case, settings.case_timeout_s)
 
     try:
+        # Not timed: the first request after a load also pays for activating the adapter and filling the prefix cache.
+        await _ask(engine, candidate, golden[0], settings.case_timeout_s)
         answers = [_raised(result) for result in await asyncio.gather(*map(answer, golden), return_exceptions=True)]
     except DeadlineExceeded as error:
         detail = f"a golden case took longer than {settings.case_timeout_s:g} s"
