@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import GRPOConfig, GRPOTrainer
@@ -116,6 +117,12 @@ class VerdictGrpoTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL is read as u
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         output["advantages"] = self._advantages.to(output["advantages"].device)
         return output
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: PeftModel | None = None) -> None:
+        """Load the checkpoint's reference adapter, then the trained one, which transformers passes over beside it."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        trained = load_peft_weights(resume_from_checkpoint, device="cpu")
+        set_peft_model_state_dict(model or self.model, trained, adapter_name="default")
 
 
 class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # transformers is read as untyped
