@@ -69,7 +69,8 @@ def watched(engine: RealEngine, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def _on_engine(part: Part, engine_url: str) -> Part:
     """Return the part on the session's engine, with a cache of its own."""
     without_redis = {k: v for k, v in part.environment.items() if k not in {"REDIS_URL", "THERALOOP_CACHE_KEY"}}
-    environment = without_redis | {f"THERALOOP_{part.name.upper()}_ENGINE_URL": engine_url}
+    prefix = f"THERALOOP_{part.name.upper()}"
+    environment = without_redis | {f"{prefix}_ENGINE_URL": engine_url, f"{prefix}_LIMITS_DEADLINE_S": "150"}
     return Part(part.name, part.command, part.probe, environment, part.start_timeout_s)
 
 
@@ -102,16 +103,24 @@ def _prometheus(server: str, folder: Path, urls: dict[str, str]) -> tuple[Part, 
 
 
 async def _small_load(watched: Watched) -> None:
-    """Judge and refine a few replies, some twice; then wait until Prometheus has seen what they left."""
+    """Judge and refine a few replies, some twice; then wait until Prometheus has seen what they left.
+
+    A counter that appears and never grows has no rate: so there is more than one of each.
+    """
     async with httpx.AsyncClient(timeout=240) as client:
-        for round_number in range(2):
-            for case in range(3):
+        for round_number in range(3):
+            for case in range(2):
                 body = LOAD | {"response": f"{LOAD['response']} {case}"}
                 (await client.post(f"{watched.judge_url}/evaluate", json=body)).raise_for_status()
-            draft = LOAD | {"deadline_ms": 60_000, "candidates": 2, "max_rounds": 1, "response": "Pets die. Move on."}
+            draft = LOAD | {
+                "deadline_ms": 120_000,
+                "candidates": 2,
+                "max_rounds": 1,
+                "response": f"Pets die. Move on. {round_number}",
+            }
             answer = await client.post(f"{watched.agent_url}/refine", json=draft | {"region": "GB"})
             assert answer.is_success, f"round {round_number}: {answer.text}"
-        done = "sum(theraloop_refine_outcomes_total) >= 2 and on () count(job:theraloop_refine_fallbacks:ratio30m)"
+        done = "sum(theraloop_refine_outcomes_total) >= 3 and on () count(job:theraloop_refine_fallbacks:ratio30m)"
         async with asyncio.timeout(60):
             while not await anyio.to_thread.run_sync(watched.query, done):  # noqa: ASYNC110 - another process's state
                 await anyio.sleep(0.5)
