@@ -29,7 +29,7 @@ test: setup lint ## Lint, then the whole suite with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term tests
 
 test-unit: setup ## Unit tests only (under a minute)
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
 
 test-integration: setup ## Tests against a real engine, Redis and Prometheus
 	@$(BIN)/python -m pytest tests/integration

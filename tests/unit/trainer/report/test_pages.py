@@ -19,6 +19,8 @@ from trainer.cli import app
 from trainer.data.schema import read_ratings
 from trainer.errors import AgreementError, TrainerError
 
+pytestmark = pytest.mark.slow
+
 _NAMES = [dimension.value for dimension in DIMENSIONS]
 
 

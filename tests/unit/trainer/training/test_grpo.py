@@ -14,7 +14,10 @@ from trainer.training.config import GrpoConfig
 from trainer.training.sft import train_sft
 
 # TRL and transformers warn of their own settings; what they warn of is set on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
 
 
 def train_grpo(config: GrpoConfig, out: Path) -> Path:

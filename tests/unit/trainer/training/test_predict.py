@@ -12,6 +12,8 @@ from trainer.errors import DataError
 from trainer.training.predict import predict
 from trainer.training.sft import train_sft
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:

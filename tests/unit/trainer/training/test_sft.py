@@ -16,6 +16,8 @@ from trainer.errors import CheckpointError, DataError, TrainingConfigError
 from trainer.training.config import SftConfig, load_config
 from trainer.training.sft import train_sft
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:

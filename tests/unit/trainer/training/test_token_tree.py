@@ -14,6 +14,8 @@ from trainer.training.model import JudgeModel, judge_model, most_likely
 from trainer.training.token_tree import TokenPath, pack
 from trainer.training.tree_attention import TREE_ATTENTION
 
+pytestmark = pytest.mark.slow
+
 LEVELS = (4, 5, 6, 7, 8)
 # Float32 sums in another order; logits are of order 1 to 10.
 TOLERANCE = 1e-4
