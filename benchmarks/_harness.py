@@ -57,10 +57,10 @@ class Reply:
     text: str
 
     def fresh(self) -> "Reply":
-        """Return the same with a random word at the end of the conversation, so that no cache knows it."""
-        *earlier, last = self.turns
-        marked = last.model_copy(update={"content": f"{last.content}\n{secrets.token_hex(4)}"})
-        return Reply((*earlier, marked), self.text)
+        """Return the same with a random word before the conversation, so that no cache knows any of it."""
+        first, *later = self.turns
+        marked = first.model_copy(update={"content": f"{secrets.token_hex(4)}\n{first.content}"})
+        return Reply((marked, *later), self.text)
 
     def body(self) -> dict[str, object]:
         """Return the body of `POST /evaluate`."""

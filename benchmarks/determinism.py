@@ -2,8 +2,8 @@
 
 The same replies are judged alone, alone again (their prompts then come from the engine's prefix cache), 16 at a time,
 and 16 at a time beside other clients who have text written. bfloat16 products round differently with the shape of a
-batch; and a digit that is a near-tie can flip, which moves all later scores of that reply. `--trainer` also judges
-them by the trainer's forward pass, which a checkpoint's golden scores come from.
+batch; and a digit that is a near-tie can flip, which moves all later scores of that reply. Scores are calibrated when
+the checkpoint brings a calibration; its golden cases also tell how far the engine is from the trainer's forward pass.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks._harness import AdapterFolder, Engine, EngineUrl, Reply, Report, connection, material
 from services.checkpoint.calibration import Calibration
+from services.checkpoint.golden import GoldenCase
+from services.contracts.conversation import turns_of
 from services.contracts.dimensions import DIMENSIONS
 from services.rubric.verdict import LevelDistribution, read_verdict
 
@@ -33,13 +35,12 @@ def main(
     adapter: AdapterFolder = None,
     replies: int = 64,
     seed: int = 0,
-    trainer: bool = typer.Option(default=False, help="Also compare with the trainer's forward pass."),
 ) -> None:
-    """Judge `replies` replies in each way; scores are calibrated when the checkpoint brings a calibration."""
-    asyncio.run(_measure(engine, adapter, material(replies, seed=seed), trainer))
+    """Judge `replies` replies in each way."""
+    asyncio.run(_measure(engine, adapter, material(replies, seed=seed)))
 
 
-async def _measure(url: str | None, adapter: AdapterFolder, replies: list[Reply], trainer: bool) -> None:
+async def _measure(url: str | None, adapter: AdapterFolder, replies: list[Reply]) -> None:
     report, rows = Report("determinism"), list[dict[str, object]]()
     async with connection() as http:
         engine = await Engine.connect(http, url)
@@ -52,10 +53,15 @@ async def _measure(url: str | None, adapter: AdapterFolder, replies: list[Reply]
                 ways[f"{CLIENTS} at a time"] = await _judged(engine, name, replies, secrets.token_hex(8))
                 async with _other_clients(engine):
                     ways["the same beside other clients"] = await _judged(engine, name, replies, secrets.token_hex(8))
-                if trainer:
-                    folder = adapter if label == "adapter" else None
-                    ways["trainer's forward pass"] = await asyncio.to_thread(_trainer, engine, folder, replies)
-                rows += [_row(label, way, alone, verdicts, calibration) for way, verdicts in ways.items()]
+                first = _scores(alone, calibration)
+                rows += [
+                    _row(label, way, first, _scores(verdicts, calibration)) | _flipped(alone, verdicts)
+                    for way, verdicts in ways.items()
+                ]
+                if label == "adapter" and adapter is not None and (adapter / "golden.jsonl").is_file():
+                    rows.append(
+                        await _golden(engine, name, adapter, calibration) | {"replies with another digit": None}
+                    )
     report.show(rows, engine, replies=len(replies), baseline="each reply judged alone")
 
 
@@ -85,21 +91,14 @@ async def _other_clients(engine: Engine) -> AsyncIterator[None]:
                 await task
 
 
-def _trainer(engine: Engine, adapter: Path | None, replies: Sequence[Reply]) -> Verdicts:
-    import torch
-
-    from trainer.training.config import ModelConfig
-    from trainer.training.model import judge_model, load_base, most_likely, with_adapter
-    from trainer.training.token_tree import TokenPath
-
-    base = load_base(ModelConfig(base=engine.folder))
-    causal = base if adapter is None else with_adapter(base, adapter)
-    judge = judge_model(causal.eval(), engine.renderer.tokenizer.level_ids, torch.device("cpu"))
-    prompts = [engine.renderer.render(reply.turns, reply.text) for reply in replies]
-    paths = [TokenPath(prompt.prefix_ids, prompt.suffix_ids) for prompt in prompts]
-    parts = [judge.decode(paths[at : at + 8], most_likely).distributions for at in range(0, len(paths), 8)]
-    rows = torch.cat(parts).double().tolist()
-    return [tuple(LevelDistribution(tuple(probabilities)) for probabilities in row) for row in rows]
+async def _golden(engine: Engine, model: str, checkpoint: Path, calibration: Calibration) -> dict[str, object]:
+    """Return how far the engine is from the trainer's forward pass on the checkpoint's golden cases."""
+    lines = (checkpoint / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+    cases = [GoldenCase.model_validate_json(line) for line in lines]
+    replies = [Reply(turns_of(case.context), case.response) for case in cases]
+    served = _scores(await _judged(engine, model, replies, secrets.token_hex(8)), calibration)
+    expected = np.array([[case.scores[name] for name in DIMENSIONS] for case in cases])
+    return _row("adapter", "golden cases, against the trainer's forward pass", expected, served)
 
 
 def _calibration(checkpoint: Path | None) -> Calibration:
@@ -107,11 +106,9 @@ def _calibration(checkpoint: Path | None) -> Calibration:
     return Calibration.model_validate_json(file.read_bytes()) if file and file.is_file() else Calibration.identity()
 
 
-def _row(model: str, way: str, alone: Verdicts, other: Verdicts, calibration: Calibration) -> dict[str, object]:
-    before, after = (_scores(verdicts, calibration) for verdicts in (alone, other))
+def _row(model: str, way: str, before: Floats, after: Floats) -> dict[str, object]:
     moved = np.abs(before - after)
     overall = np.abs(before.mean(axis=1) - after.mean(axis=1))
-    flipped = [_levels(one) != _levels(two) for one, two in zip(alone, other, strict=True)]
     return {
         "model": model,
         "judged": way,
@@ -119,8 +116,11 @@ def _row(model: str, way: str, alone: Verdicts, other: Verdicts, calibration: Ca
         "p99": float(np.quantile(moved, 0.99)),
         "p50": float(np.quantile(moved, 0.5)),
         "overall, max": float(overall.max()),
-        "replies with another digit": sum(flipped),
     }
+
+
+def _flipped(one: Verdicts, other: Verdicts) -> dict[str, object]:
+    return {"replies with another digit": sum(_levels(a) != _levels(b) for a, b in zip(one, other, strict=True))}
 
 
 def _scores(verdicts: Verdicts, calibration: Calibration) -> Floats:
