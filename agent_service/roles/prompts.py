@@ -28,7 +28,8 @@ _SPLIT: Final = "\n=====\n"
 _SPEAKERS: Final = {"user": "Person", "assistant": "Helper"}
 _OUR_TAGS: Final = re.compile(r"<(?=\s*/?\s*(?:conversation|reply|draft|review)\b)", re.IGNORECASE)
 _FENCE: Final = re.compile(r"#{3,}|={5,}")
-_STOP: Final = ("\n\n", "###", "\nPerson:", "\nReply:", "\nFirst reply:", "\nBetter reply:")
+_STOP: Final = ("\n\n", "###", "\nPerson:", "\nBetter reply:")
+"""Where a base model would go on with the next example; no more than `MAX_STOPS`."""
 
 
 class Role(StrEnum):

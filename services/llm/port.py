@@ -6,9 +6,12 @@ they never guess a missing answer.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from services.deadline import Deadline
+
+MAX_STOPS: Final = 4
+"""The OpenAI API allows four stop sequences; vLLM refuses a request with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class CompletionRequest:
     def __post_init__(self) -> None:
         if sum(part is not None for part in (self.prompt_ids, self.prompt, self.messages)) != 1:
             raise ValueError("give exactly one of prompt_ids, prompt and messages")
+        if len(self.stop) > MAX_STOPS:
+            raise ValueError(f"give at most {MAX_STOPS} stop sequences")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from agent_service.roles.prompts import PromptStyle, RoleInput, RolePrompt, Role
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS, Dimension
 from services.contracts.refine import Critique
+from services.llm.port import MAX_STOPS
 from services.rubric.rubric import default_rubric
 
 PROMPTS = RolePrompts(default_rubric(), max_context_chars=300, max_draft_chars=200, max_changes=3)
@@ -90,3 +91,8 @@ def test_what_is_too_long_is_cut_at_the_far_end() -> None:
 def test_the_digest_covers_the_files_and_stays_the_same() -> None:
     again = RolePrompts(default_rubric(), max_context_chars=1, max_draft_chars=1, max_changes=1)
     assert PROMPTS.digest == again.digest
+
+
+@pytest.mark.parametrize("style", list(PromptStyle))
+def test_no_prompt_has_more_stops_than_the_engine_allows(style: PromptStyle) -> None:
+    assert all(len(prompt.stop) <= MAX_STOPS for prompt in _all(_case(), style))

@@ -335,3 +335,8 @@ async def test_adapters_are_loaded_listed_and_unloaded() -> None:
 def test_a_request_has_exactly_one_prompt(prompts: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="exactly one"):
         CompletionRequest(kind="verdict", model="m", max_tokens=1, **prompts)
+
+
+def test_a_request_has_no_more_stops_than_the_engine_allows() -> None:
+    with pytest.raises(ValueError, match="at most 4"):
+        CompletionRequest(kind="critic", model="m", max_tokens=1, prompt="a", stop=("1", "2", "3", "4", "5"))
