@@ -25,6 +25,7 @@ from benchmarks._harness import (
     percentile,
     running,
     timed,
+    unusable,
 )
 from services.contracts.dimensions import DIMENSIONS
 from services.contracts.refine import Refinement
@@ -62,6 +63,8 @@ class Clock:
         refinement = Refinement.model_validate_json(answer.content)
         self.outcomes[refinement.outcome] = self.outcomes.get(refinement.outcome, 0) + 1
         for one_round in refinement.rounds:
+            if any(note.endswith("_unavailable") for note in one_round.notes):
+                unusable(f"a role got no answer from the engine ({', '.join(one_round.notes)}): see the agent's log")
             for stage, ms in one_round.stage_ms.items():
                 self.seen.setdefault(f"{what}: {stage}", []).append(ms)
             judged = sum(candidate.scores is not None for candidate in one_round.candidates)
