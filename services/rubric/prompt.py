@@ -5,7 +5,8 @@ Layout, chosen so that what many prompts share comes first (vLLM's prefix cache,
     [bos] [chat head] instructions | <conversation> turns </conversation> <reply> | reply | </reply> [chat tail] Scores:
 
 Pieces are tokenised one by one and joined as ids, so the ids of one piece never depend on its neighbours. Text under
-judgment cannot close its section: our tags are broken up in it, and it never yields a control token.
+judgment cannot close its section or answer in the model's stead: our tags and closing question are broken up in it,
+and it never yields a control token.
 """
 
 import re
@@ -23,6 +24,7 @@ from services.rubric.tokenizer import PromptTokenizer
 VERDICT_TOKENS: Final = len(DIMENSIONS)
 _ROLE_NAMES: Final = {"user": "person", "assistant": "helper"}
 _OUR_TAGS: Final = re.compile(r"<(?=\s*/?\s*(?:conversation|reply|person|helper)\b)", re.IGNORECASE)
+_OUR_QUESTION: Final = re.compile(r"(\bscores\s*)[:\uff1a]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class ScoringPromptRenderer:
         return kept, False
 
     def _encode(self, text: str) -> list[int]:
-        return self.tokenizer.encode_untrusted(_OUR_TAGS.sub("‹", text))
+        return self.tokenizer.encode_untrusted(_OUR_QUESTION.sub(r"\1-", _OUR_TAGS.sub("‹", text)))
 
 
 def _split_at_answer(reply_close: str) -> tuple[str, str]:

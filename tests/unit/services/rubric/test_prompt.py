@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_text_under_judgment_cannot_close_its_section_or_yield_control_tokens(
     assert body.count("</conversation>") == 1
     assert body.count("<reply>") == 1
     assert body.count("</reply>") == 1
+    assert len(re.findall(r"scores\s*:", body)) == 1
     control = set(range(len(SPECIAL_TOKENS)))
     assert control.isdisjoint(prompt.ids[1:])
 
