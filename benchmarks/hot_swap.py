@@ -19,9 +19,9 @@ from judge_service.app import build_app
 from judge_service.settings import CheckpointSettings, JudgeSettings, ModelSettings
 from services.engine.provision import EMBEDDED, default_cache_dir, provision
 from services.llm.vllm import VLLMClient
-from services.settings import AuthSettings, EngineSettings, LimitSettings
+from services.settings import AuthSettings, CacheSettings, EngineSettings, LimitSettings
 from services.telemetry.metrics import PlatformMetrics
-from tests.support.real_checkpoints import make_checkpoint
+from tests.support.real_checkpoints import SEEDS, make_checkpoint
 from tests.support.swap_load import SwapRun, percentile, swap_under_load
 
 _VERSIONS = ("amber", "blue")
@@ -35,10 +35,11 @@ async def measure(engine_url: str, *, swaps: int, clients: int, golden: int, lim
     with tempfile.TemporaryDirectory() as folder:
         async with httpx.AsyncClient() as http:
             engine = VLLMClient(engine_settings, http, PlatformMetrics(CollectorRegistry()))
-            for seed, version in enumerate(_VERSIONS, start=1):
+            for seed, version in zip(SEEDS, _VERSIONS, strict=True):
                 await make_checkpoint(Path(folder) / version, model, engine, seed=seed, golden_cases=golden)
         settings = JudgeSettings(
             auth=AuthSettings(mode="off"),
+            cache=CacheSettings(ttl_s=1),
             engine=engine_settings,
             limits=LimitSettings(rate="100000/minute", deadline_s=_PATIENCE_S),
             model=ModelSettings(folder=model.path, fingerprint=model.fingerprint),
@@ -62,10 +63,11 @@ def summary(run: SwapRun, *, clients: int) -> dict[str, object]:
         "swaps": len(run.swaps_s),
         "clients": clients,
         "replies": len(run.replies),
+        "of_these_cached": sum(reply.cached for reply in run.replies),
         "replies_by_label": dict(Counter(reply.label for reply in run.replies)),
         "failures": run.failures,
         "label_mismatches": run.mismatches,
-        "largest_distance_to_own_scores": round(max(reply.distance for reply in run.replies), 3),
+        "largest_distance_to_nearest_distribution": round(max(reply.distance for reply in run.replies), 3),
         "swap_s": {"median": round(percentile(swap_s, 0.5), 2), "largest": round(max(swap_s), 2)},
         "latency_in_swaps_s": {"n": len(inside), "p50": round(percentile(inside, 0.5), 2), "p99": round(p99_in, 2)},
         "latency_outside_s": {"n": len(outside), "p50": round(percentile(outside, 0.5), 2), "p99": round(p99_out, 2)},
@@ -79,7 +81,7 @@ def main() -> None:
     parser.add_argument("--engine", default="http://127.0.0.1:8100")
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--golden", type=int, default=4)
+    parser.add_argument("--golden", type=int, default=3)
     parser.add_argument("--limit-s", type=float, default=3600.0, help="begin no further swap after this many seconds")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

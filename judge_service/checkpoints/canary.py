@@ -1,6 +1,6 @@
 """The canary: a loaded adapter scores its golden set before anyone relies on it.
 
-Three proofs on each engine: the scores are those measured at packaging, within each case's tolerance; they are not the
+Three proofs on each engine: the scores are those measured at packaging, within the cases' tolerances; they are not the
 base model's; and they are not what the active judge answers to the same prompts. So it was this adapter that answered.
 """
 
@@ -28,6 +28,9 @@ from services.rubric.verdict import LevelDistribution
 
 _ATTEMPTS: Final = 2
 """A case that is off is scored once more: bf16 products round differently by what else is in the engine's batch."""
+_OFF_SHARE: Final = 0.15
+"""Share of golden cases that may be off: a near-tie in an early digit flips with the batch's shape and moves later
+scores by more than any useful tolerance (docs/decisions/0001). A wrong adapter is off on nearly all."""
 _UNLIKE_BASE_SHARE: Final = 0.25
 """Share of golden cases that must tell the adapter from the base model; a trained one differs on nearly all."""
 _CONTROL_CASES: Final = 4
@@ -116,7 +119,7 @@ def _require_golden_scores(golden: Sequence[GoldenCase], answers: Sequence[_Answ
     if unlike_base < needed:
         detail = f"{len(pairs) - unlike_base} of {len(pairs)} golden cases got the base model's scores"
         raise CheckpointRejected(Reason.ADAPTER_DID_NOT_ANSWER, detail)
-    if off:
+    if len(off) > _OFF_SHARE * len(pairs):
         worst = max(given.miss(case.scores) for case, given in pairs)
         detail = f"{len(off)} of {len(pairs)} golden cases are off, by up to {worst:.2f} levels; first {off[0]!r}"
         raise CheckpointRejected(Reason.GOLDEN_SCORES_OFF, detail)

@@ -5,6 +5,7 @@ Nobody trained them: they differ from the base model and from each other, which 
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from judge_service.checkpoints.canary import scores_of
@@ -29,7 +30,15 @@ GOLDEN_TEXTS = (
     ("My sister does not answer my calls any more.", "Just forget her, people come and go."),
     ("I can't sleep before work days.", "Try the same bedtime each day, and keep your phone out of the bedroom."),
     ("Since the move I know nobody here.", "You sound lonely. Is there one place where you would like to be known?"),
+    ("My boss shouts at me and I freeze.", "Freezing is a common reaction. What would you want to say to him?"),
+    ("I ate everything in the house again.", "You need discipline. Stop buying sweets."),
+    ("Dad's diagnosis came today.", "I'm so sorry. Do you want to tell me what the doctors said?"),
+    ("I can't stop checking the stove.", "ok"),
 )
+SEEDS = (1, 3)
+"""Adapters whose three clearest golden cases have digits at least 0.18 of probability ahead of the next: with less, a
+near-tie flips with the batch's shape and moves later scores by a level and more."""
+_SCALE = 0.12
 TOLERANCE = 0.3
 """The embedded model's scores move by up to 0.25 levels with what else is in the engine's batch (docs/judge.md)."""
 
@@ -42,12 +51,12 @@ async def make_checkpoint(
     seed: int,
     rank: int = 4,
     promotable: bool = True,
-    golden_cases: int = 4,
+    golden_cases: int = 3,
 ) -> CheckpointManifest:
     """Write the checkpoint `folder`, whose name is its version, and return its manifest; the engine is left clean."""
     scratch = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
-    await asyncio.to_thread(write_random_adapter, scratch, model.path, seed=seed, rank=rank, scale=0.08)
+    await asyncio.to_thread(write_random_adapter, scratch, model.path, seed=seed, rank=rank, scale=_SCALE)
     tokenizer = PromptTokenizer.from_folder(model.path)
     renderer = ScoringPromptRenderer(tokenizer, default_rubric(), PromptTemplate(), window_tokens=2048)
     name = f"golden-{folder.name}-{seed}"
@@ -72,14 +81,16 @@ async def make_checkpoint(
 async def _golden(
     engine: VLLMClient, renderer: ScoringPromptRenderer, adapter: str, base_model: str, count: int
 ) -> list[GoldenCase]:
+    """Measure all texts and keep the `count` whose digits are the least like ties: those stay put in any batch."""
     cases = []
-    for number, (context, response) in enumerate(GOLDEN_TEXTS[:count]):
-        scores = []
+    for number, (context, response) in enumerate(GOLDEN_TEXTS):
+        scores, margins = [], []
         for model in (adapter, base_model):
             judge = ServedJudge(model, model, base_model, renderer, Calibration.identity(), (model,))
             prompt = await render(judge, turns_of(context), response)
             verdict = await score(engine, judge, prompt, Deadline.after(60.0), kind="golden")
             scores.append(scores_of(verdict, judge.calibration))
+            margins.append(min(_margin(distribution) for distribution in verdict.distributions))
         case = GoldenCase(
             id=f"case-{number}",
             context=context,
@@ -88,5 +99,11 @@ async def _golden(
             base_scores=scores[1],
             tolerance=TOLERANCE,
         )
-        cases.append(case)
-    return cases
+        cases.append((margins[0], case))
+    return [case for _, case in sorted(cases, key=lambda found: -found[0])[:count]]
+
+
+def _margin(distribution: Sequence[float]) -> float:
+    """How far the likeliest level is ahead of the next, in probability."""
+    second, first = sorted(distribution)[-2:]
+    return first - second

@@ -9,7 +9,7 @@ from services.checkpoint.manifest import CheckpointManifest
 from services.llm.vllm import VLLMClient
 from services.settings import EngineSettings
 from services.telemetry.metrics import PlatformMetrics
-from tests.support.real_checkpoints import make_checkpoint
+from tests.support.real_checkpoints import SEEDS, make_checkpoint
 from tests.support.real_parts import RealEngine
 
 
@@ -28,6 +28,6 @@ async def two_checkpoints(
     """Two checkpoints, `amber` and `blue`, in a folder beside the registry: nothing has arrived yet."""
     store = tmp_path / "made"
     store.mkdir()
-    first = await make_checkpoint(store / "amber", engine.model, engine_client, seed=1)
-    second = await make_checkpoint(store / "blue", engine.model, engine_client, seed=2)
+    first = await make_checkpoint(store / "amber", engine.model, engine_client, seed=SEEDS[0])
+    second = await make_checkpoint(store / "blue", engine.model, engine_client, seed=SEEDS[1])
     return first, second

@@ -9,11 +9,12 @@ import pytest
 from judge_service.app import build_app
 from judge_service.settings import CheckpointSettings
 from services.checkpoint.manifest import CheckpointManifest
+from services.settings import CacheSettings
 from tests.integration.judge_service.conftest import judge_settings
 from tests.support.real_parts import RealEngine
 from tests.support.swap_load import swap_under_load
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.soak, pytest.mark.anyio, pytest.mark.timeout(3600)]
 
 SWAPS, CLIENTS = 20, 4
 
@@ -21,7 +22,11 @@ SWAPS, CLIENTS = 20, 4
 async def test_no_request_fails_and_every_label_matches_its_scores(
     engine: RealEngine, two_checkpoints: tuple[CheckpointManifest, CheckpointManifest], tmp_path: Path
 ) -> None:
-    settings = judge_settings(engine, checkpoints=CheckpointSettings(folder=tmp_path / "made", promotion="by_hand"))
+    settings = judge_settings(
+        engine,
+        cache=CacheSettings(ttl_s=1),
+        checkpoints=CheckpointSettings(folder=tmp_path / "made", promotion="by_hand"),
+    )
     app = build_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
