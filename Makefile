@@ -11,7 +11,7 @@ TORCH := 2.13.0
 # Override to test a part: make test-unit TESTS=tests/unit/services/engine
 TESTS ?= tests/unit
 
-.PHONY: help setup demo up test test-unit test-integration test-ops test-images lint format bench lock train clean
+.PHONY: help setup demo up test test-unit test-integration test-soak test-ops test-images lint format bench lock train clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,16 @@ up: setup ## Run the stack in the foreground; Ctrl-C stops it
 
 test: setup lint ## Lint, then the whole suite with branch coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest --cov --cov-report=term tests
+	@$(BIN)/python -m pytest -m "not soak" --cov --cov-report=term tests
 
 test-unit: setup ## Unit tests only (under a minute)
 	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
 
 test-integration: setup ## Tests against a real engine, Redis and Prometheus
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest -m "not soak" tests/integration
+
+test-soak: setup ## Twenty swaps of checkpoints under load; minutes, on a machine that does nothing else
+	@$(BIN)/python -m pytest -m soak tests/integration
 
 test-ops: setup ## Alert rules, dashboards, compose file, Kubernetes manifests, image recipes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/ops
