@@ -20,7 +20,7 @@ _OUTCOMES: Final = {
     Outcome.PASSED: Text("passed: the draft met every threshold and is sent as it is", style="bold green"),
     Outcome.REFINED: Text("refined: a rewrite judged better is sent", style="bold green"),
     Outcome.UNCHANGED: Text("unchanged: no rewrite was better by the judge, the draft is sent", style="bold yellow"),
-    Outcome.FALLBACK: Text("fallback: a fixed, reviewed message is sent instead of the draft", style="bold red"),
+    Outcome.FALLBACK: Text("fallback: a fixed message is sent instead of the draft", style="bold red"),
 }
 _SMALLEST_SHOWN_CHANGE: Final = 0.005
 """What two decimals round to nothing."""
