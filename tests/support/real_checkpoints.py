@@ -39,8 +39,8 @@ SEEDS = (1, 3)
 """Adapters whose three clearest golden cases have digits at least 0.18 of probability ahead of the next: with less, a
 near-tie flips with the batch's shape and moves later scores by a level and more."""
 _SCALE = 0.12
-TOLERANCE = 0.3
-"""The embedded model's scores move by up to 0.25 levels with what else is in the engine's batch (docs/judge.md)."""
+TOLERANCE = 0.5
+"""The trainer's too. What else is in the engine's batch moves a score of these adapters by up to 0.34 levels."""
 
 
 async def make_checkpoint(
