@@ -38,7 +38,7 @@ test-soak: setup ## Twenty swaps of checkpoints under load; minutes, on a machin
 	@$(BIN)/python -m pytest -m soak tests/integration
 
 test-ops: setup ## Alert rules, dashboards, compose file, Kubernetes manifests, image recipes
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/ops
+	@$(BIN)/python -m pytest tests/ops
 
 test-images: setup ## Build and run the containers (needs buildah, podman and THERALOOP_TEST_BASE_IMAGE)
 	@$(BIN)/python -m pytest -rs tests/integration/images

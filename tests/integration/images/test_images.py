@@ -5,7 +5,6 @@ base image, pulled before. THERALOOP_TEST_IMAGES names which to build (default `
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.ops.metric_names import ROOT
 from tests.ops.test_images import RECIPES
+from tests.support.tools import tool
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -28,9 +28,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module", params=NAMES)
 def image(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of an image that was just built."""
-    for tool in ("buildah", "podman"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+    for builder in ("buildah", "podman"):
+        tool(builder, f"Debian: apt-get install {builder}")
     if (base := os.environ.get("THERALOOP_TEST_BASE_IMAGE")) is None:
         pytest.skip("THERALOOP_TEST_BASE_IMAGE names no base image")
     tag = f"localhost/theraloop-test/{request.param}"

@@ -4,7 +4,6 @@ What a young stack cannot show is named here: a baseline of hours, or a refusal 
 """
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from services.stack.plan import RunSecrets
 from tests.ops.metric_names import ROOT, engine_names
 from tests.ops.test_dashboards import filled, panels
 from tests.support.real_parts import RealEngine, free_ports, planned_parts, running
+from tests.support.tools import tool
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -53,8 +53,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(engine: RealEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Judge, agent and Prometheus on the session's engine."""
-    if (server := shutil.which("prometheus")) is None:
-        pytest.skip("prometheus is not installed (Debian: apt-get install prometheus)")
+    server = tool("prometheus", "Debian: apt-get install prometheus")
     folder = tmp_path_factory.mktemp("watched")
     parts = planned_parts(engine.model, folder, RunSecrets())
     judge, agent = (_on_engine(parts[name], engine.base_url) for name in ("judge", "agent"))
