@@ -1,7 +1,7 @@
 """One verdict of one served judge: render the prompt, ask the engine for seven digits, read their distributions.
 
-The pipeline, the canary and the shadow all score through here, so that a checkpoint is proved the way it will serve.
-Fails closed: whatever is not seven complete distributions raises.
+The pipeline, the canary, the shadow and the sentinels all score through here, so that a checkpoint is proved the way it
+serves. Fails closed: whatever is not seven complete distributions raises.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,15 @@ async def render(served: ServedJudge, turns: Sequence[Turn], reply: str) -> Scor
 
 
 async def score(
-    engine: LLM, served: ServedJudge, prompt: ScoringPrompt, deadline: Deadline, *, kind: str = "verdict"
+    engine: LLM,
+    served: ServedJudge,
+    prompt: ScoringPrompt,
+    deadline: Deadline,
+    *,
+    kind: str = "verdict",
+    priority: int = 0,
 ) -> StoredVerdict:
-    """Return the verdict on a rendered prompt; `kind` labels the engine's metrics.
+    """Return the verdict on a rendered prompt; `kind` labels the engine's metrics, a `priority` above 0 goes last.
 
     Raises:
         EngineUnavailable, EngineMalformed, Overloaded, DeadlineExceeded: there is no verdict, so there is no score.
@@ -48,6 +54,7 @@ async def score(
         temperature=0.0,
         allowed_token_ids=level_ids,
         logprobs=len(level_ids),
+        priority=priority,
     )
     distributions = _read(await engine.complete(request, deadline), level_ids)
     return StoredVerdict(distributions=distributions, truncated=prompt.truncated)

@@ -5,26 +5,20 @@ base model's; and they are not what the active judge answers to the same prompts
 """
 
 import asyncio
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
+from judge_service.golden import GoldenAnswer, ask, ask_again
 from judge_service.judgment import StoredVerdict
-from judge_service.scoring import render, score
 from judge_service.served import ServedJudge
 from judge_service.settings import CanarySettings
-from services.checkpoint.calibration import Calibration
 from services.checkpoint.errors import CheckpointRejected
 from services.checkpoint.golden import GoldenCase
 from services.contracts.checkpoints import RejectionReason as Reason
-from services.contracts.conversation import turns_of
-from services.contracts.dimensions import DIMENSIONS, Dimension
-from services.deadline import Deadline
 from services.errors import DeadlineExceeded, EngineMalformed, InvalidInput
 from services.llm.port import LLM
-from services.rubric.verdict import LevelDistribution
 
 _ATTEMPTS: Final = 2
 """A case that is off is scored once more: bf16 products round differently by what else is in the engine's batch."""
@@ -36,8 +30,7 @@ _UNLIKE_BASE_SHARE: Final = 0.25
 _CONTROL_CASES: Final = 4
 _SAME_PROBABILITY: Final = 1e-4
 """Two adapters whose probabilities agree this closely on all control cases are one and the same."""
-
-Scores = Mapping[Dimension, float]
+_KIND: Final = "canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +40,6 @@ class CanaryResult:
     cases: int
     largest_miss: float
     case_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What one golden case got: the verdict, its calibrated scores, and how long it took."""
-
-    verdict: StoredVerdict
-    scores: Scores
-    seconds: float
-
-    def miss(self, expected: Scores) -> float:
-        return max(abs(self.scores[name] - expected[name]) for name in DIMENSIONS)
 
 
 async def run_canary(
@@ -77,13 +58,13 @@ async def run_canary(
     """
     places = asyncio.Semaphore(settings.concurrency)
 
-    async def answer(case: GoldenCase) -> _Answer:
+    async def answer(case: GoldenCase) -> GoldenAnswer:
         async with places:
-            return await _best_of(_ATTEMPTS, engine, candidate, case, settings.case_timeout_s)
+            return await ask_again(_ATTEMPTS, engine, candidate, case, settings.case_timeout_s, kind=_KIND)
 
     try:
         # Not timed: the first request after a load also pays for activating the adapter and filling the prefix cache.
-        await _ask(engine, candidate, golden[0], settings.case_timeout_s)
+        await ask(engine, candidate, golden[0], settings.case_timeout_s, kind=_KIND)
         answers = [_raised(result) for result in await asyncio.gather(*map(answer, golden), return_exceptions=True)]
     except DeadlineExceeded as error:
         detail = f"a golden case took longer than {settings.case_timeout_s:g} s"
@@ -104,14 +85,14 @@ async def run_canary(
     return CanaryResult(len(golden), largest, case_s)
 
 
-def _raised(result: _Answer | BaseException) -> _Answer:
+def _raised(result: GoldenAnswer | BaseException) -> GoldenAnswer:
     """Return an answer; raise what was caught so that the other cases could end first."""
     if isinstance(result, BaseException):
         raise result
     return result
 
 
-def _require_golden_scores(golden: Sequence[GoldenCase], answers: Sequence[_Answer]) -> None:
+def _require_golden_scores(golden: Sequence[GoldenCase], answers: Sequence[GoldenAnswer]) -> None:
     pairs = list(zip(golden, answers, strict=True))
     off = [case.id for case, given in pairs if given.miss(case.scores) > case.tolerance]
     unlike_base = sum(given.miss(case.base_scores) > case.tolerance for case, given in pairs)
@@ -131,40 +112,16 @@ async def _control(
     control: ServedJudge,
     golden: Sequence[GoldenCase],
     settings: CanarySettings,
-) -> Sequence[_Answer]:
+) -> Sequence[GoldenAnswer]:
     """Put the first golden cases, prompted as for the candidate, to the control judge."""
     other = replace(candidate, label=control.label, model=control.model)
-    return [await _ask(engine, other, case, settings.case_timeout_s) for case in golden[:_CONTROL_CASES]]
+    return [await ask(engine, other, case, settings.case_timeout_s, kind=_KIND) for case in golden[:_CONTROL_CASES]]
 
 
-def _require_another(answers: Sequence[_Answer], control: Sequence[_Answer], label: str) -> None:
+def _require_another(answers: Sequence[GoldenAnswer], control: Sequence[GoldenAnswer], label: str) -> None:
     pairs = zip(answers, control, strict=False)
     if max(_gap(given.verdict, other.verdict) for given, other in pairs) < _SAME_PROBABILITY:
         raise CheckpointRejected(Reason.ADAPTER_DID_NOT_ANSWER, f"it answers exactly as {label} does")
-
-
-async def _best_of(attempts: int, engine: LLM, candidate: ServedJudge, case: GoldenCase, timeout_s: float) -> _Answer:
-    """Return the first answer within the case's tolerance, else the last."""
-    for attempt in range(1, attempts + 1):
-        given = await _ask(engine, candidate, case, timeout_s)
-        if given.miss(case.scores) <= case.tolerance or attempt == attempts:
-            return given
-    raise AssertionError("unreachable: attempts is at least one")
-
-
-async def _ask(engine: LLM, candidate: ServedJudge, case: GoldenCase, timeout_s: float) -> _Answer:
-    prompt = await render(candidate, turns_of(case.context), case.response)
-    began_s = time.perf_counter()
-    verdict = await score(engine, candidate, prompt, Deadline.after(timeout_s), kind="canary")
-    return _Answer(verdict, scores_of(verdict, candidate.calibration), time.perf_counter() - began_s)
-
-
-def scores_of(verdict: StoredVerdict, calibration: Calibration) -> Scores:
-    """Return the calibrated score of each dimension."""
-    return {
-        name: calibration.dimensions[name].apply(LevelDistribution(probabilities)).score
-        for name, probabilities in zip(DIMENSIONS, verdict.distributions, strict=True)
-    }
 
 
 def _gap(one: StoredVerdict, other: StoredVerdict) -> float:

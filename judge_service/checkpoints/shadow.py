@@ -8,9 +8,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from judge_service.checkpoints.canary import scores_of
 from judge_service.checkpoints.lifecycle import CheckpointRecord
 from judge_service.checkpoints.metrics import CheckpointMetrics
+from judge_service.golden import scores_of
 from judge_service.judgment import StoredVerdict
 from judge_service.scoring import render, score
 from judge_service.served import ServedJudge

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from judge_service.checkpoints.canary import scores_of
+from judge_service.golden import scores_of
 from judge_service.scoring import render, score
 from judge_service.served import ServedJudge
 from services.checkpoint.calibration import Calibration
