@@ -25,19 +25,19 @@ from agent_service.ports import Judge
 from agent_service.readiness import readiness_probes
 from agent_service.roles.coach import Coach
 from agent_service.roles.critic import Critic
-from agent_service.roles.prompts import RolePrompts
 from agent_service.roles.speaker import RoleModel, Speaker
 from agent_service.roles.therapist import TemperatureLadder, Therapist
 from agent_service.rounds import RoundRunner
 from agent_service.routes.refine import refine_router
 from agent_service.settings import AgentSettings, RoleSettings
-from agent_service.text_checks.refusals import LengthLimits, TextChecks
 from services.cache.build import build_cache
 from services.cache.memo import ComputeOnce
 from services.client import AsyncTheraloopClient, ClientConfig
 from services.llm.vllm import VLLMClient
+from services.roles.prompts import RolePrompts
 from services.rubric.rubric import default_rubric
 from services.telemetry.metrics import PlatformMetrics, process_registry
+from services.text_checks.refusals import LengthLimits, TextChecks
 from services.web.admission import RouteLimits, WebLimits
 from services.web.app import create_app
 from services.web.auth import Authenticator
@@ -103,7 +103,7 @@ def build_pipeline(
     screen = CrisisScreen(default_lexicon())
     resources = load_resources(settings.crisis.resources_file)
     messages = load_messages(settings.crisis.messages_file)
-    checks = TextChecks(screen, LengthLimits(**settings.length.model_dump()))
+    checks = TextChecks(screen.is_dangerous_reply, LengthLimits(**settings.length.model_dump()))
     prompts = _prompts(settings.roles)
     times = StageTimes()
     runner = _runner(settings, prompts, judge, speaker, checks, times, metrics)
@@ -153,6 +153,7 @@ def _runner(
         checks=checks,
         times=times,
         metrics=metrics,
+        max_aims=roles.max_aims,
     )
 
 

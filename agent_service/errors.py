@@ -1,8 +1,7 @@
 """What can go wrong inside the agent. Answers to clients are `services.errors`; these never leave the package.
 
 AgentError
-├── DataInvalid      a data file (lexicon, resources, messages, prompts) is unusable; stops the start
-└── Unparseable      a role's output is not what it was asked for; the round survives it and notes it
+└── DataInvalid      a data file (lexicon, resources, messages) is unusable; stops the start
 """
 
 
@@ -12,7 +11,3 @@ class AgentError(Exception):
 
 class DataInvalid(AgentError):
     """A data file is unusable: says which file, what is wrong and how to mend it."""
-
-
-class Unparseable(AgentError):
-    """A role's output is not what it was asked for. Holds no model text."""

@@ -23,7 +23,6 @@ from agent_service.metrics import RefineMetrics
 from agent_service.policy import REPEATABLE, Ending, Policy, Stop, conclude
 from agent_service.ports import Emit, Judge
 from agent_service.rounds import Case, Held
-from agent_service.text_checks.language import language_of
 from services.cache.memo import ComputeOnce
 from services.contracts.conversation import Turn, turns_of
 from services.contracts.dimensions import DIMENSIONS
@@ -31,6 +30,7 @@ from services.contracts.evaluate import Evaluation
 from services.contracts.refine import Crisis, Outcome, RefineEvent, Refinement, RefineRequest, RoundTrace
 from services.deadline import Deadline
 from services.errors import DeadlineExceeded, InvalidInput, ServiceError
+from services.text_checks.language import language_of
 
 _ANSWER_S: Final = 0.05
 """Kept back of every deadline for composing and sending the answer: it takes a few milliseconds."""

@@ -15,15 +15,15 @@ from agent_service.policy import Stop
 from agent_service.ports import Emit, Judge, JudgeFailure
 from agent_service.roles.coach import Coach
 from agent_service.roles.critic import Critic
-from agent_service.roles.prompts import RoleInput
 from agent_service.roles.therapist import NoRewrite, Rewrite, Therapist, seed_of
-from agent_service.text_checks.kept import to_keep
-from agent_service.text_checks.refusals import Rewriting, TextChecks
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import Dimension
 from services.contracts.evaluate import Evaluation
 from services.contracts.refine import CandidateTrace, RefineEvent, RoundTrace
 from services.errors import DeadlineExceeded, InvalidInput
+from services.roles.prompts import RoleInput
+from services.text_checks.kept import to_keep
+from services.text_checks.refusals import Rewriting, TextChecks
 
 _DUPLICATE = "duplicate"
 _NOT_JUDGED = "not_judged"
@@ -109,6 +109,7 @@ class RoundRunner:
         checks: TextChecks,
         times: StageTimes,
         metrics: RefineMetrics,
+        max_aims: int,
     ) -> None:
         self._critic = critic
         self._coach = coach
@@ -117,11 +118,13 @@ class RoundRunner:
         self._checks = checks
         self._times = times
         self._metrics = metrics
+        self._max_aims = max_aims
 
     async def run(self, case: Case, held: Held, number: int, seen: set[str], budget: Budget) -> RoundResult:
         """Run round `number` (from 1). `seen` holds every reply judged or refused before, and grows."""
         log = _Log()
-        told = RoleInput(case.turns, held.response, held.table, _aims(case.rules, held), to_keep(case.draft))
+        aims = _aims(case.rules, held)[: self._max_aims]
+        told = RoleInput(case.turns, held.response, held.table.scores, aims, to_keep(case.draft))
         seed = seed_of([str(number), held.response, *(turn.content for turn in case.turns)])
         async with self._timed(Stage.CRITIC, log):
             critique = await self._critic.review(told, seed, budget.for_stage(Stage.CRITIC, ROUND_STAGES[1:]))

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from agent_service.policy import Action
-from agent_service.roles.prompts import PromptStyle
 from services.contracts.dimensions import DIMENSIONS, Dimension
+from services.roles.prompts import PromptStyle
 from services.settings import EngineSettings, ServiceSettings
 
+_STYLE = "`adapter` for a role adapter of ours, `chat` for an instruct model."
 Score = Annotated[float, Field(ge=1.0, le=5.0)]
 
 
@@ -61,13 +62,16 @@ class RoleSettings(BaseModel):
     critic_model: str | None = Field(default=None, description="Engine's name of the Critic; none: the base model.")
     coach_model: str | None = Field(default=None, description="Engine's name of the Coach; none: the base model.")
     therapist_model: str | None = Field(default=None, description="Name of the Therapist; none: the base model.")
-    critic_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description="`chat` for an instruct model.")
-    coach_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description="`chat` for an instruct model.")
-    therapist_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description="`chat` for an instruct model.")
+    critic_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description=_STYLE)
+    coach_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description=_STYLE)
+    therapist_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description=_STYLE)
     critic_tokens: int = Field(default=200, ge=16, description="Longest critique (tokens): seven short lines.")
     coach_tokens: int = Field(default=140, ge=16, description="Longest plan (tokens): a few sentences.")
     therapist_tokens: int = Field(default=220, ge=32, description="Longest rewrite (tokens).")
     max_changes: int = Field(default=3, ge=1, le=7, description="Changes in a plan at most; more are not followed.")
+    max_aims: int = Field(
+        default=3, ge=1, le=7, description="Weak dimensions that a round works on, the furthest below first."
+    )
     fingerprint: str = Field(
         default="unset",
         description="Stands for the weights behind the names in cache keys: change it when they change.",

@@ -1,1 +1,1 @@
-"""The three roles: Critic, Coach and Therapist. Prompts are files, output is parsed strictly, failures are typed."""
+"""The three roles at work: Critic, Coach and Therapist ask their models; whatever goes wrong is typed and survived."""

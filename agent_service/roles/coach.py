@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent_service.errors import Unparseable
-from agent_service.roles.parsing import parse_plan
-from agent_service.roles.prompts import Role, RoleInput, RolePrompts
 from agent_service.roles.speaker import RoleModel, Sampling, Speaker
 from services.contracts.refine import Critique
 from services.deadline import Deadline
 from services.errors import DeadlineExceeded, ServiceError
+from services.roles.anchors import anchored_changes
+from services.roles.errors import Unparseable
+from services.roles.parsing import parse_plan
+from services.roles.prompts import Role, RoleInput, RolePrompts
 from services.rubric.rubric import Rubric
 
 
@@ -56,8 +57,5 @@ class Coach:
             note = "coach_unavailable"
         else:
             return PlanOutcome(said, said, ())
-        return PlanOutcome((), self._from_anchors(case), (note,))
-
-    def _from_anchors(self, case: RoleInput) -> tuple[str, ...]:
         weakest = case.deficient[: self._max_changes]
-        return tuple(f"Write what is strong in {name}: {self._rubric.dimensions[name].high}." for name in weakest)
+        return PlanOutcome((), anchored_changes(self._rubric, weakest), (note,))

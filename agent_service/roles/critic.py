@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from agent_service.errors import Unparseable
-from agent_service.roles.parsing import parse_critique
-from agent_service.roles.prompts import Role, RoleInput, RolePrompts
 from agent_service.roles.speaker import RoleModel, Sampling, Speaker
-from services.contracts.dimensions import Dimension
 from services.contracts.refine import Critique
 from services.deadline import Deadline
 from services.errors import DeadlineExceeded, ServiceError
+from services.roles.anchors import anchored_finding
+from services.roles.errors import Unparseable
+from services.roles.parsing import parse_critique
+from services.roles.prompts import Role, RoleInput, RolePrompts
 from services.rubric.rubric import Rubric
 
 
@@ -41,7 +41,7 @@ class Critic:
         """Return the critique; whatever goes wrong is noted and survived."""
         said, notes = await self._findings(case, seed, deadline)
         named = {item.dimension: item for item in said}
-        told = tuple(named.get(name) or self._from_anchors(name) for name in case.deficient)
+        told = tuple(named.get(name) or anchored_finding(self._rubric, name) for name in case.deficient)
         if said and len(said) < len(told):
             notes = (*notes, "critic_partial")
         return CritiqueOutcome(said, told, notes)
@@ -60,8 +60,3 @@ class Critic:
             return (), ("critic_late",)
         except ServiceError:
             return (), ("critic_unavailable",)
-
-    def _from_anchors(self, name: Dimension) -> Critique:
-        anchors = self._rubric.dimensions[name]
-        issue = f"the reply falls short here ({anchors.low}); it needs {anchors.definition}"
-        return Critique(dimension=name, issue=issue)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from agent_service.roles.prompts import PromptStyle, Role, RolePrompt
 from services.cache.memo import ComputeOnce
 from services.deadline import Deadline
 from services.errors import EngineMalformed
 from services.llm.port import LLM, Adapters, CompletionRequest
+from services.roles.prompts import PromptStyle, Role, RolePrompt
 
 
 class Spoken(BaseModel):
@@ -26,7 +26,7 @@ class RoleModel:
 
     Attributes:
         name: the engine's name of an adapter or of a base model; None: the first model that the engine lists.
-        style: completion for base models, chat for instruct models.
+        style: how it is prompted.
         max_tokens: longest answer.
         identity: what stands for the weights behind the name in cache keys.
     """

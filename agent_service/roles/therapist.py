@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent_service.errors import Unparseable
-from agent_service.roles.parsing import parse_rewrite
-from agent_service.roles.prompts import Role, RoleInput, RolePrompts
 from agent_service.roles.speaker import RoleModel, Sampling, Speaker
 from services.deadline import Deadline
 from services.errors import ServiceError
+from services.roles.errors import Unparseable
+from services.roles.parsing import parse_rewrite
+from services.roles.prompts import Role, RoleInput, RolePrompts
 
 
 @dataclass(frozen=True, slots=True)

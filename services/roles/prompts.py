@@ -1,4 +1,4 @@
-"""The one renderer of role prompts: versioned files in, a completion prompt or chat messages out.
+"""The one renderer of role prompts, for serving and for training: versioned files in, a prompt or chat messages out.
 
 Text of the conversation is data: turns (in completions all text) are laid on one line, so that they cannot begin a
 section or another turn; in chats our tags are broken up in it, so that it cannot close one. What is too long is cut at
@@ -16,7 +16,6 @@ from typing import Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from agent_service.gate import ScoreTable
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import Dimension
 from services.contracts.refine import Critique
@@ -41,9 +40,14 @@ class Role(StrEnum):
 
 
 class PromptStyle(StrEnum):
-    """How a model is prompted: `completion` for base models, `chat` for instruct models."""
+    """How a model is prompted.
+
+    `completion` for base models, `adapter` for base models with our trained adapters (no worked example: they know the
+    form), `chat` for instruct models.
+    """
 
     COMPLETION = "completion"
+    ADAPTER = "adapter"
     CHAT = "chat"
 
 
@@ -72,7 +76,7 @@ class RoleInput:
 
     turns: tuple[Turn, ...]
     draft: str
-    table: ScoreTable
+    scores: Mapping[Dimension, float]
     deficient: tuple[Dimension, ...]
     keep: tuple[str, ...]
 
@@ -117,7 +121,7 @@ class RolePrompts:
     def _render(
         self, role: Role, style: PromptStyle, case: RoleInput, *, primed: str = "", **extra: object
     ) -> RolePrompt:
-        weak = [{**self._anchors(name), "score": f"{case.table.scores[name]:.1f}"} for name in case.deficient]
+        weak = [{**self._anchors(name), "score": f"{case.scores[name]:.1f}"} for name in case.deficient]
         rendered = self._jinja.get_template(f"{role}.{style}.jinja").render(
             conversation=self._conversation(case.turns, style),
             draft=self._quoted(case.draft[: self._max_draft_chars], style),
@@ -126,7 +130,7 @@ class RolePrompts:
             max_changes=self._max_changes,
             **extra,
         )
-        if style is PromptStyle.COMPLETION:
+        if style is not PromptStyle.CHAT:
             return RolePrompt(text=rendered.rstrip(), messages=None, stop=_STOP, primed=primed)
         system, user = rendered.split(_SPLIT)
         messages = (Message("system", system.strip()), Message("user", user.strip()))
@@ -149,10 +153,10 @@ class RolePrompts:
 
     @staticmethod
     def _quoted(text: str, style: PromptStyle) -> str:
-        if style is PromptStyle.COMPLETION:
+        if style is not PromptStyle.CHAT:
             return _FENCE.sub(" ", " ".join(text.split()))
         return _FENCE.sub(" ", _OUR_TAGS.sub("<\u200b", text))
 
 
 def _source(name: str) -> str:
-    return files("agent_service.roles").joinpath("prompts", VERSION, name).read_text("utf-8")
+    return files("services.roles").joinpath("prompts", VERSION, name).read_text("utf-8")

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_service.errors import Unparseable
-from agent_service.roles.parsing import parse_critique, parse_plan, parse_rewrite
 from services.contracts.dimensions import Dimension
+from services.roles.errors import Unparseable
+from services.roles.parsing import parse_critique, parse_plan, parse_rewrite
 
 DRAFT = "Pets die. You can get another one."
 WEAK = (Dimension.EMPATHY, Dimension.GUIDANCE)

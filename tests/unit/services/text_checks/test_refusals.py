@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from agent_service.crisis.lexicon import default_lexicon
 from agent_service.crisis.screen import CrisisScreen
-from agent_service.text_checks.kept import to_keep
-from agent_service.text_checks.language import language_of, script_of
-from agent_service.text_checks.refusals import LengthLimits, Rewriting, TextChecks, TextRefusal
+from services.text_checks.kept import to_keep
+from services.text_checks.language import language_of, script_of
+from services.text_checks.refusals import LengthLimits, Rewriting, TextChecks, TextRefusal
 
 WORDS = [a + b + c for a in ("wal", "tal", "bal", "hal", "mil") for b in "aeiou" for c in ("k", "ly", "m", "t")]
 LIMITS = LengthLimits(max_ratio=2.0, always_allowed=900, min_ratio=0.5, always_enough=300, at_least=40)
-CHECKS = TextChecks(CrisisScreen(default_lexicon()), LIMITS)
+CHECKS = TextChecks(CrisisScreen(default_lexicon()).is_dangerous_reply, LIMITS)
 PERSON = "My dog died last night and the flat is so quiet. I don't know what to do with myself."
 DRAFT = "Pets die. You can get another dog."
 GOOD = (

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from agent_service.errors import Unparseable
 from services.contracts.dimensions import Dimension
 from services.contracts.refine import Critique
+from services.roles.errors import Unparseable
 
 _FINDING: Final = re.compile(r"^[-*\u2022]\s*\**(?P<name>[A-Za-z]+)\**\s*(?:\([\d.]+\))?\s*:\**\s*(?P<issue>\S.*)$")
 _STEP: Final = re.compile(r"^\d{1,2}[.)]\s+(?P<step>\S.*)$")

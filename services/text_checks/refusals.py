@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from agent_service.crisis.screen import CrisisScreen
-from agent_service.text_checks import artefacts, kept
-from agent_service.text_checks.content import content_words
-from agent_service.text_checks.language import foreign_share, language_of, script_of
+from services.text_checks import artefacts, kept
+from services.text_checks.content import content_words
+from services.text_checks.language import foreign_share, language_of, script_of
 
 _FOREIGN_SHARE: Final = 0.2
 """Above this share of letters in another script a rewrite is not in the person's."""
@@ -80,11 +79,11 @@ class Rewriting:
 class TextChecks:
     """Holds rewrites against every rule."""
 
-    def __init__(self, screen: CrisisScreen, limits: LengthLimits) -> None:
-        self._screen = screen
+    def __init__(self, is_dangerous: Callable[[str], bool], limits: LengthLimits) -> None:
+        """Take who says whether a text is what no reply may say, and the lengths that are allowed."""
         self._limits = limits
         self._rules: tuple[tuple[TextRefusal, Callable[[Rewriting], bool]], ...] = (
-            (TextRefusal.DANGEROUS, lambda case: self._screen.is_dangerous_reply(case.rewrite)),
+            (TextRefusal.DANGEROUS, lambda case: is_dangerous(case.rewrite)),
             (TextRefusal.CRISIS_RESOURCES_LOST, lambda case: kept.lost_resources(case.draft, case.rewrite)),
             (TextRefusal.SAFETY_INSTRUCTION_LOST, lambda case: kept.lost_instruction(case.draft, case.rewrite)),
             (TextRefusal.JUDGE_DIRECTED, lambda case: artefacts.speaks_to_judge(case.rewrite)),

@@ -1,16 +1,16 @@
 import pytest
 
-from agent_service.gate import ScoreTable
-from agent_service.roles.prompts import PromptStyle, RoleInput, RolePrompt, RolePrompts
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS, Dimension
 from services.contracts.refine import Critique
 from services.llm.port import MAX_STOPS
+from services.roles.prompts import PromptStyle, RoleInput, RolePrompt, RolePrompts
 from services.rubric.rubric import default_rubric
 
 PROMPTS = RolePrompts(default_rubric(), max_context_chars=300, max_draft_chars=200, max_changes=3)
 MARKS = {
     PromptStyle.COMPLETION: ("###", "\nPerson:", "\nReply:", "\nReview:", "\nFirst reply:", "\nBetter reply:"),
+    PromptStyle.ADAPTER: ("\n\n", "\nPerson:", "\nReply:", "\nWeak:", "\nChanges:", "\nReview:", "\nBetter reply:"),
     PromptStyle.CHAT: ("\nPerson:", "</conversation>", "</reply>", "</draft>", "<reply>", "<draft>"),
 }
 CRITIQUE = (Critique(dimension=Dimension.EMPATHY, issue="it is cold"),)
@@ -22,8 +22,8 @@ def _case(person: str = "I am so tired of all this.", draft: str = "Sleep more."
         Turn(role="assistant", content="Hello"),
         Turn(role="user", content=person),
     )
-    table = ScoreTable({name: 2.0 if name is Dimension.EMPATHY else 4.0 for name in DIMENSIONS}, 3.7)
-    return RoleInput(turns, draft, table, (Dimension.EMPATHY,), ())
+    scores = {name: 2.0 if name is Dimension.EMPATHY else 4.0 for name in DIMENSIONS}
+    return RoleInput(turns, draft, scores, (Dimension.EMPATHY,), ())
 
 
 def _all(case: RoleInput, style: PromptStyle) -> list[RolePrompt]:
