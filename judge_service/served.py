@@ -7,6 +7,8 @@ from typing import Protocol
 
 from judge_service.judgment import StoredVerdict
 from services.checkpoint.calibration import Calibration
+from services.checkpoint.golden import GoldenCase
+from services.checkpoint.reference import ScoreReference
 from services.contracts.conversation import Turn
 from services.rubric.prompt import ScoringPromptRenderer
 
@@ -22,6 +24,8 @@ class ServedJudge:
         renderer: its prompts.
         calibration: its map from distributions to scores.
         identity: digests of all that changes its verdicts; part of every cache key.
+        golden: replies with the scores that it gave at packaging; none for the bare base model.
+        reference: how its scores were spread at packaging, where its checkpoint says so.
     """
 
     label: str
@@ -30,6 +34,8 @@ class ServedJudge:
     renderer: ScoringPromptRenderer
     calibration: Calibration
     identity: tuple[str, ...]
+    golden: tuple[GoldenCase, ...] = ()
+    reference: ScoreReference | None = None
 
 
 class VerdictObserver(Protocol):

@@ -194,6 +194,7 @@ def _package(recipe: Recipe) -> _Step:
         golden_ratings=_table(recipe, "authored"),
         golden_scores=_scores(recipe, stage, HELD_OUT_PARTS[0]),
         golden_base_scores=_scores(recipe, BASE, HELD_OUT_PARTS[0]),
+        reference_scores=_scores(recipe, stage, "test"),
         registry=recipe.registry,
     )
     return _Step("package", recipe.registry / recipe.version, run)

@@ -45,6 +45,8 @@ class ServableCheckpoints:
             ),
             calibration=checkpoint.calibration,
             identity=(manifest.digest, self._model.fingerprint, str(window_tokens)),
+            golden=checkpoint.golden,
+            reference=checkpoint.reference,
         )
 
     def _verify(self, path: Path) -> VerifiedCheckpoint:

@@ -24,9 +24,12 @@ from services.checkpoint.manifest import (
     CALIBRATION_FILE,
     GOLDEN_FILE,
     MANIFEST_FILE,
+    OPTIONAL_FILES,
     PAYLOAD_FILES,
+    REFERENCE_FILE,
     CheckpointManifest,
 )
+from services.checkpoint.reference import ScoreReference
 from services.contracts.checkpoints import RejectionReason as Reason
 from services.contracts.dimensions import DIMENSIONS
 
@@ -51,6 +54,7 @@ class VerifiedCheckpoint:
     manifest: CheckpointManifest
     calibration: Calibration
     golden: tuple[GoldenCase, ...]
+    reference: ScoreReference | None
 
 
 class _AdapterConfig(BaseModel):
@@ -79,7 +83,8 @@ def verify_folder(path: Path, *, max_adapter_bytes: int) -> VerifiedCheckpoint:
         _require_adapter(folder, manifest, max_adapter_bytes)
         calibration = _parse(Calibration, folder, CALIBRATION_FILE)
         golden = _golden(folder)
-    return VerifiedCheckpoint(path, manifest, calibration, golden)
+        reference = _parse(ScoreReference, folder, REFERENCE_FILE) if REFERENCE_FILE in manifest.files else None
+    return VerifiedCheckpoint(path, manifest, calibration, golden, reference)
 
 
 def _manifest(folder: int, name: str) -> CheckpointManifest:
@@ -129,7 +134,8 @@ def _require_listed(folder: int, manifest: CheckpointManifest) -> None:
     extra = sorted(set(found) - listed - {MANIFEST_FILE})
     if extra:
         raise CheckpointRejected(Reason.UNLISTED_FILE, f"{_shown(extra[0])} is not in the manifest")
-    odd = sorted(name for name in listed - set(PAYLOAD_FILES) if not name.endswith(_READING_SUFFIXES))
+    known = {*PAYLOAD_FILES, *OPTIONAL_FILES}
+    odd = sorted(name for name in listed - known if not name.endswith(_READING_SUFFIXES))
     if odd:
         raise CheckpointRejected(Reason.UNLISTED_FILE, f"{_shown(odd[0])} has no place in a checkpoint")
 

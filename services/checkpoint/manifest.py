@@ -19,7 +19,10 @@ ADAPTER_CONFIG_FILE: Final = "adapter_config.json"
 CALIBRATION_FILE: Final = "calibration.json"
 GOLDEN_FILE: Final = "golden.jsonl"
 AGREEMENT_FILE: Final = "agreement.json"
+REFERENCE_FILE: Final = "reference.json"
 PAYLOAD_FILES: Final = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, CALIBRATION_FILE, GOLDEN_FILE, AGREEMENT_FILE)
+OPTIONAL_FILES: Final = (REFERENCE_FILE,)
+"""What a checkpoint may hold beyond `PAYLOAD_FILES`; a judge does without."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]

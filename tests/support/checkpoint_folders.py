@@ -16,10 +16,12 @@ from services.checkpoint.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     PAYLOAD_FILES,
+    REFERENCE_FILE,
     BaseModelReference,
     CheckpointManifest,
     TrainingRecord,
 )
+from services.checkpoint.reference import ScoreReference
 from services.contracts.dimensions import DIMENSIONS
 from services.rubric.rubric import default_rubric
 from services.rubric.template import PromptTemplate
@@ -49,6 +51,7 @@ def write_checkpoint(
     level_ids: Sequence[int] = LEVEL_IDS,
     golden: Sequence[GoldenCase] = (golden_case("a", 4.0, 2.0), golden_case("b", 4.0, 2.0)),
     promotable: bool = True,
+    reference: ScoreReference | None = None,
 ) -> CheckpointManifest:
     """Write a sound checkpoint whose adapter is zeros into `folder`, whose name is its version."""
     scratch = folder.with_name(f".{folder.name}.partial")
@@ -63,6 +66,7 @@ def write_checkpoint(
         golden=golden,
         rank=rank,
         promotable=promotable,
+        reference=reference,
     )
     scratch.rename(folder)
     return manifest
@@ -77,11 +81,16 @@ def write_documents(
     golden: Sequence[GoldenCase],
     rank: int,
     promotable: bool = True,
+    reference: ScoreReference | None = None,
 ) -> CheckpointManifest:
     """Write what belongs beside an adapter in `folder`, manifest included, and return the manifest."""
     (folder / CALIBRATION_FILE).write_text(Calibration.identity().model_dump_json())
     (folder / GOLDEN_FILE).write_text("".join(case.model_dump_json() + "\n" for case in golden))
     (folder / AGREEMENT_FILE).write_text(json.dumps({"note": f"not measured: {version} is made for a test"}))
+    files: tuple[str, ...] = PAYLOAD_FILES
+    if reference is not None:
+        (folder / REFERENCE_FILE).write_text(reference.model_dump_json())
+        files += (REFERENCE_FILE,)
     rubric, template = default_rubric(), PromptTemplate()
     first, second, third, fourth, fifth = level_ids
     manifest = CheckpointManifest(
@@ -99,7 +108,7 @@ def write_documents(
         metrics=dict.fromkeys(DIMENSIONS, 0.0),
         promotable=promotable,
         not_promotable_because=None if promotable else "a test says so",
-        files={name: _sha256(folder / name) for name in PAYLOAD_FILES},
+        files={name: _sha256(folder / name) for name in files},
     )
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
     return manifest

@@ -22,10 +22,12 @@ from services.checkpoint.manifest import (
     CALIBRATION_FILE,
     GOLDEN_FILE,
     MANIFEST_FILE,
+    REFERENCE_FILE,
     BaseModelReference,
     CheckpointManifest,
     TrainingRecord,
 )
+from services.checkpoint.reference import ScoreReference
 from services.contracts.dimensions import DIMENSIONS, Dimension
 from services.rubric.rubric import Rubric
 from services.rubric.template import PromptTemplate
@@ -53,6 +55,7 @@ class CheckpointParts:
         golden: replies with the scores that the packaged checkpoint must give.
         agreement: measured on questions that training never saw.
         incumbent: the agreement of the checkpoint to be replaced, if there is one.
+        reference: how its scores are spread over held-out replies; without it, drift cannot be told from the start.
     """
 
     version: str
@@ -68,6 +71,7 @@ class CheckpointParts:
     golden: Sequence[GoldenCase]
     agreement: AgreementReport
     incumbent: AgreementReport | None = None
+    reference: ScoreReference | None = None
 
 
 def package(parts: CheckpointParts, registry: Path) -> Path:
@@ -97,7 +101,10 @@ def _payload(parts: CheckpointParts) -> dict[str, bytes]:
     if not golden:
         raise PackagingError("a checkpoint needs golden cases: without them no judge can prove what it loaded")
     adapter_config = _adapter_config(parts.adapter) | _VOLATILE_CONFIG
-    return {
+    reference = {}
+    if parts.reference is not None:
+        reference[REFERENCE_FILE] = (parts.reference.model_dump_json(indent=2) + "\n").encode()
+    return reference | {
         ADAPTER_FILE: _read(parts.adapter / ADAPTER_FILE),
         ADAPTER_CONFIG_FILE: (json.dumps(adapter_config, indent=2, sort_keys=True) + "\n").encode(),
         CALIBRATION_FILE: (parts.calibration.model_dump_json(indent=2) + "\n").encode(),

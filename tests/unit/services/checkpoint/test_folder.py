@@ -12,8 +12,17 @@ from hypothesis import strategies as st
 from services.checkpoint.adapter_header import MAX_HEADER_BYTES, adapter_rank
 from services.checkpoint.errors import CheckpointRejected
 from services.checkpoint.folder import MAX_DOCUMENT_BYTES, MAX_MANIFEST_BYTES, verify_folder
-from services.checkpoint.manifest import ADAPTER_CONFIG_FILE, ADAPTER_FILE, AGREEMENT_FILE, GOLDEN_FILE, MANIFEST_FILE
+from services.checkpoint.manifest import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    AGREEMENT_FILE,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    REFERENCE_FILE,
+)
+from services.checkpoint.reference import ScoreReference
 from services.contracts.checkpoints import RejectionReason as Reason
+from services.contracts.dimensions import DIMENSIONS
 from services.rubric.template import PromptTemplate
 from tests.support.checkpoint_folders import adapter_bytes, edit_manifest, replace_file, write_checkpoint
 
@@ -138,6 +147,8 @@ HOSTILE: list[tuple[str, Reason, Spoil]] = [
     ("configuration says more than LoRA", Reason.PAYLOAD_INVALID, _set(ADAPTER_CONFIG_FILE, modules_to_save=["x"])),
     ("configuration says another rank", Reason.PAYLOAD_INVALID, _set(ADAPTER_CONFIG_FILE, r=8)),
     ("golden set is empty", Reason.PAYLOAD_INVALID, lambda f: replace_file(f, GOLDEN_FILE, b"\n")),
+    ("reference is no distribution", Reason.PAYLOAD_INVALID, lambda f: replace_file(f, REFERENCE_FILE, b"{}")),
+    ("reference is not listed", Reason.UNLISTED_FILE, lambda f: _sparse(f / REFERENCE_FILE, 10)),
     ("golden case lacks scores", Reason.PAYLOAD_INVALID, lambda f: replace_file(f, GOLDEN_FILE, b'{"id": "x"}\n')),
 ]
 
@@ -151,6 +162,20 @@ def test_sound_folder_is_read_with_its_calibration_and_golden_set(folder: Path) 
     assert checkpoint.manifest.version == "v1"
     assert checkpoint.manifest.adapter_name.startswith("v1-")
     assert [case.id for case in checkpoint.golden] == ["a", "b"]
+    assert checkpoint.reference is None
+
+
+def test_reference_travels_with_those_that_have_one(tmp_path: Path) -> None:
+    reference = ScoreReference.of(dict.fromkeys(DIMENSIONS, (2.0, 4.0)))
+    write_checkpoint(tmp_path / "v1", reference=reference)
+    assert verify_folder(tmp_path / "v1", max_adapter_bytes=LIMIT).reference == reference
+
+
+def test_released_checkpoint_without_a_reference_is_sound_under_its_digest() -> None:
+    released = Path(__file__).parents[4] / "trainer/released/judge-gemma3-270m-1"
+    checkpoint = verify_folder(released, max_adapter_bytes=16 << 20)
+    assert checkpoint.reference is None
+    assert checkpoint.manifest.to_bytes() == (released / MANIFEST_FILE).read_bytes()
 
 
 @pytest.mark.parametrize(("reason", "spoil"), [pytest.param(r, s, id=name) for name, r, s in HOSTILE])

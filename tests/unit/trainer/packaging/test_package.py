@@ -4,17 +4,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from services.checkpoint.calibration import Calibration
 from services.checkpoint.golden import GoldenCase
-from services.checkpoint.manifest import MANIFEST_FILE, PAYLOAD_FILES, BaseModelReference, CheckpointManifest
+from services.checkpoint.manifest import (
+    MANIFEST_FILE,
+    PAYLOAD_FILES,
+    REFERENCE_FILE,
+    BaseModelReference,
+    CheckpointManifest,
+)
+from services.checkpoint.reference import ScoreReference
 from services.contracts.dimensions import DIMENSIONS
 from services.rubric.rubric import default_rubric
 from services.rubric.template import PromptTemplate
 from trainer.agreement.report import AgreementReport, agreement_report
 from trainer.errors import PackagingError
 from trainer.packaging.package import CheckpointParts, package
+from trainer.packaging.reference import score_reference
 
 N = 120
 
@@ -62,6 +72,22 @@ def test_folder_holds_what_the_manifest_says_and_nothing_else(parts: CheckpointP
     assert manifest.adapter_name == f"judge-1-{manifest.digest[:12]}"
     assert manifest.promotable
     assert [path.name for path in (tmp_path / "registry").iterdir()] == ["judge-1"]
+
+
+def test_reference_is_the_calibrated_spread_of_the_scored_evidence(parts: CheckpointParts, tmp_path: Path) -> None:
+    sure = {2: (0.0, 1.0, 0.0, 0.0, 0.0), 4: (0.0, 0.0, 0.0, 1.0, 0.0)}
+    columns: dict[str, list[object]] = {
+        f"{name}_distribution": [sure[2], sure[4], sure[4], sure[4]] for name in DIMENSIONS
+    }
+    scores = tmp_path / "scores.parquet"
+    pq.write_table(pa.table({"item_id": ["a", "b", "c", "d"], **columns}), scores)
+    reference = score_reference(scores, Calibration.identity())
+    assert reference.replies == 4
+    assert reference.shares == dict.fromkeys(DIMENSIONS, (0.0, 0.25, 0.0, 0.75, 0.0))
+    folder = package(replace(parts, reference=reference), tmp_path / "registry")
+    manifest = CheckpointManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    assert manifest.files[REFERENCE_FILE] == hashlib.sha256((folder / REFERENCE_FILE).read_bytes()).hexdigest()
+    assert ScoreReference.model_validate_json((folder / REFERENCE_FILE).read_bytes()) == reference
 
 
 def test_identical_inputs_give_identical_bytes_wherever_they_lie(parts: CheckpointParts, tmp_path: Path) -> None:
