@@ -30,10 +30,10 @@ def package_command(
     golden_base_scores: Annotated[Path, typer.Option(help="The base model's predictions for it.")],
     registry: Annotated[Path, typer.Option(help="The registry to publish into.")],
     incumbent: Annotated[Path | None, typer.Option(help="The checkpoint that it would replace.")] = None,
-) -> None:
     reference_scores: Annotated[
         Path | None, typer.Option(help="The adapter's predictions for held-out replies: drift is told against them.")
     ] = None,
+) -> None:
     """Package an adapter with its evidence as an immutable checkpoint."""
     from services.engine.fingerprint import fingerprint_model
     from services.engine.provision import default_cache_dir
@@ -44,7 +44,6 @@ def package_command(
     from trainer.packaging.package import CheckpointParts, package
 
     if not agreement.is_file():
-    from trainer.packaging.reference import score_reference
         raise PackagingError(f"{agreement} is missing: no checkpoint without an agreement report (`trainer agreement`)")
     fitted = Calibration.model_validate_json(calibration.read_bytes())
     first, second, third, fourth, fifth = PromptTokenizer.from_folder(base).level_ids
@@ -62,8 +61,6 @@ def package_command(
         golden=golden_cases(golden_ratings, golden_scores, golden_base_scores, fitted),
         agreement=AgreementReport.from_json(agreement.read_bytes()),
         incumbent=AgreementReport.from_json((incumbent / AGREEMENT_FILE).read_bytes()) if incumbent else None,
-    )
-    show(package(parts, registry), Console())
         reference=score_reference(reference_scores, fitted) if reference_scores else None,
     )
     folder = package(parts, registry)
@@ -78,6 +75,8 @@ def index_command(registry: Annotated[Path, typer.Argument(help="A folder of che
     index = write_index(registry)
     Console().print(
         f"{registry / INDEX_FILE} lists {', '.join(entry.version for entry in index.checkpoints) or 'none'}"
+    )
+    show(package(parts, registry), Console())
 
 
 def inspect_command(folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.")]) -> None:
