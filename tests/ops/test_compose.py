@@ -118,6 +118,18 @@ def test_the_services_accept_the_environment_that_they_get(
     assert loaded.auth.mode == "keys"
 
 
+def test_the_trainer_runs_the_committed_recipe_on_the_ratings_that_are_mounted() -> None:
+    service = SERVICES["trainer"]
+    shell, *recipe = (filled(word) for word in service["command"][2:])
+    assert shell.endswith('exec python -m trainer train --recipe "$$0"')
+    assert [(ROOT / path).is_file() for path in recipe] == [True]
+    targets = [filled(volume).split(":")[1] for volume in service["volumes"]]
+    assert str(Path(filled(service["environment"]["THERALOOP_MENTALCHAT"])).parent) in targets
+    workplace = re.search(r"^WORKDIR (/srv/.*)$", (ROOT / "trainer/Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert workplace
+    assert {f"{workplace[1]}/runs", f"{workplace[1]}/trainer/released"} <= set(targets)
+
+
 def test_no_secret_stands_in_the_environment() -> None:
     environment = [key for service in SERVICES.values() for key in service.get("environment", {})]
     assert not [key for key in environment if re.search(r"PASSWORD$|API_KEY$|CACHE_KEY$|REDIS_URL$|TOKEN$", key)]

@@ -3,20 +3,24 @@
 import copy
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
 import pytest
+import typer
 import yaml
 from kubernetes_validate import validate
 from kubernetes_validate.utils import InvalidSchemaError, ValidationError
+from typer.testing import CliRunner
 
 from ops.prometheus.custom_resource import TARGET
 from ops.prometheus.custom_resource import render as render_rules
+from services.cli.app import app as theraloop
 from services.engine.server import EngineConfig, engine_command
 from tests.ops.metric_names import ROOT, known_names, names_in
 from tests.support.tools import tool
+from trainer.cli import app as trainer
 
 pytestmark = pytest.mark.ops
 
@@ -47,6 +51,16 @@ def pod_specs(documents: tuple[Document, ...]) -> Iterator[tuple[str, Document]]
 
 def containers(pod: Document) -> list[Document]:
     return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def configurations(pod: Document) -> Iterator[str]:
+    """Yield the names of the ConfigMaps that a pod's environment comes from."""
+    for container in containers(pod):
+        for source in container.get("envFrom", []):
+            yield source["configMapRef"]["name"]
+        for variable in container.get("env", []):
+            if reference := variable.get("valueFrom", {}).get("configMapKeyRef"):
+                yield reference["name"]
 
 
 def no_account_token(pod: Document) -> bool:
@@ -86,7 +100,7 @@ def is_restricted(pod: Document) -> bool:
 
 
 def servers_are_probed(pod: Document) -> bool:
-    if pod.get("restartPolicy") == "Never":
+    if pod.get("restartPolicy", "Always") != "Always":
         return True
     return all({"readinessProbe", "livenessProbe"} <= set(container) for container in containers(pod))
 
@@ -163,6 +177,7 @@ def test_what_is_referred_to_exists(folder: str) -> None:
     claimed = {claim["metadata"]["name"] for d in stateful for claim in d["spec"]["volumeClaimTemplates"]}
     for _, pod in pod_specs(documents):
         assert ("ServiceAccount", pod["serviceAccountName"]) in names
+        assert {("ConfigMap", name) for name in configurations(pod)} <= names
         for volume in pod["volumes"]:
             if "persistentVolumeClaim" in volume:
                 assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
@@ -186,6 +201,37 @@ def test_the_engines_run_as_the_local_stack_runs_them(folder: str) -> None:
         {str(ROOT): "$(MODEL_FOLDER)", "2048": "$(WINDOW_TOKENS)"}.get(word, word) for word in engine_command(config)
     ]
     assert [*judge["command"], *judge["args"]] == ["python3", *expected[1:]]
+
+
+def takes(app: typer.Typer, words: Sequence[str]) -> bool:
+    """Return whether a command line knows these words; nothing is run, since help is asked for as well."""
+    return CliRunner().invoke(app, [*words, "--help"]).exit_code == 0
+
+
+def test_the_trainer_is_started_with_words_that_it_takes() -> None:
+    training = next(d["data"] for d in rendered("trainer") if d["kind"] == "ConfigMap")
+    templates = dict(pod_specs(rendered("trainer")))
+    assert set(templates) == {"train", "train-monthly"}
+    assert templates["train"] == templates["train-monthly"]
+    container = templates["train"]["containers"][0]
+    assert container["command"] == ["with-secrets", "python", "-m", "trainer"]
+    words = [re.sub(r"\$\((\w+)\)", lambda match: training[match[1]], word) for word in container["args"]]
+    assert takes(trainer, words)
+    assert (ROOT / training["RECIPE"]).is_file()
+    assert not takes(trainer, ["train", "--config", "/data/train.yaml"])
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_a_job_puts_the_model_where_the_engines_read_it(folder: str) -> None:
+    pods = dict(pod_specs(rendered(folder)))
+    provide, fingerprint = pods["model"]["initContainers"][0], pods["model"]["containers"][0]
+    engine = pods["judge"]["initContainers"][0]
+    assert provide["image"] == engine["image"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in engine["volumeMounts"]}
+    assert {"name": "models", "mountPath": mounts["models"]} in provide["volumeMounts"]
+    if folder.endswith("cpu"):
+        assert takes(theraloop, provide["command"][1:])
+    assert takes(theraloop, fingerprint["command"][1:])
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
