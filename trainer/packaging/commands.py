@@ -42,6 +42,7 @@ def package_command(
     from services.rubric.tokenizer import PromptTokenizer
     from trainer.packaging.golden import golden_cases
     from trainer.packaging.package import CheckpointParts, package
+    from trainer.packaging.reference import score_reference
 
     if not agreement.is_file():
         raise PackagingError(f"{agreement} is missing: no checkpoint without an agreement report (`trainer agreement`)")
@@ -62,19 +63,6 @@ def package_command(
         agreement=AgreementReport.from_json(agreement.read_bytes()),
         incumbent=AgreementReport.from_json((incumbent / AGREEMENT_FILE).read_bytes()) if incumbent else None,
         reference=score_reference(reference_scores, fitted) if reference_scores else None,
-    )
-    folder = package(parts, registry)
-    write_index(registry)
-    show(folder, Console())
-
-
-def index_command(registry: Annotated[Path, typer.Argument(help="A folder of checkpoints.")]) -> None:
-    """Write index.json, so that the folder behind a file server is a registry; `package` does so by itself."""
-    from trainer.packaging.index import write_index
-
-    index = write_index(registry)
-    Console().print(
-        f"{registry / INDEX_FILE} lists {', '.join(entry.version for entry in index.checkpoints) or 'none'}"
     )
     show(package(parts, registry), Console())
 
