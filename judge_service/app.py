@@ -23,6 +23,8 @@ from judge_service.checkpoints.redis_pointer import RedisPointer
 from judge_service.checkpoints.registry import FolderRegistry, NoRegistry
 from judge_service.checkpoints.servable import ServableCheckpoints
 from judge_service.checkpoints.shadow import Shadow
+from judge_service.health.metrics import GoldenMetrics, ReferenceCollector
+from judge_service.health.sentinels import Sentinels
 from judge_service.judgment import ReviewPolicy
 from judge_service.metrics import JudgeMetrics
 from judge_service.pipeline import EvaluationPipeline
@@ -57,6 +59,8 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     checkpoint_metrics = CheckpointMetrics(metrics.registry)
     shadow = Shadow(settings.shadow, settings.review.resolved(), fleet, checkpoint_metrics)
     hot_loading = _hot_loading(settings, fleet, judges, shadow, checkpoint_metrics)
+    metrics.registry.register(ReferenceCollector(judges))
+    sentinels = Sentinels(settings.sentinels, judges, fleet, GoldenMetrics(metrics.registry))
     pipeline = EvaluationPipeline(
         engine=fleet,
         judges=judges,
@@ -69,7 +73,7 @@ def build_app(settings: JudgeSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with http, hot_loading.running():
+        async with http, hot_loading.running(), sentinels.running():
             yield
         await rate_limiter.close()
         await cache.plain.close()

@@ -117,6 +117,29 @@ class CanarySettings(BaseModel):
     case_timeout_s: float = Field(default=60.0, gt=0.0, description="Seconds that any golden case may take.")
 
 
+class SentinelSettings(BaseModel):
+    """When the active checkpoint's golden cases are asked again while it serves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval_s: float = Field(
+        default=600.0,
+        ge=0.0,
+        description="Seconds between two runs, give or take a fifth; 0 for none. Twelve cases keep two cores busy for "
+        "some ten seconds.",
+    )
+    cases: int = Field(
+        default=16, ge=1, description="Golden cases of one run; of a larger set the next ones are asked in turn."
+    )
+    busy_in_flight: int = Field(
+        default=8,
+        ge=1,
+        description="Requests of this process at the engine from which on it counts as saturated; so it does while "
+        "requests wait in its own queue.",
+    )
+    case_timeout_s: float = Field(default=60.0, gt=0.0, description="Seconds that any golden case may take.")
+
+
 class ShadowSettings(BaseModel):
     """How a candidate is compared with the active checkpoint on live replies before it is promoted."""
 
@@ -165,5 +188,8 @@ class JudgeSettings(ServiceSettings):
         default_factory=ShadowSettings, description="How a candidate is compared on live replies."
     )
     canary: CanarySettings = Field(default_factory=CanarySettings, description="When a checkpoint is fit to serve.")
+    sentinels: SentinelSettings = Field(
+        default_factory=SentinelSettings, description="When golden cases are asked again."
+    )
     review: ReviewSettings = Field(default_factory=ReviewSettings, description="Flags and human review.")
     batch: BatchSettings = Field(default_factory=BatchSettings, description="How batches are judged.")

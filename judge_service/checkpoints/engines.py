@@ -12,12 +12,12 @@ import structlog
 
 from services.deadline import Deadline
 from services.errors import Conflict, EngineUnavailable, NotFound, ServiceError
-from services.llm.port import LLM, Adapters, CompletionRequest, CompletionResult
+from services.llm.port import LLM, Adapters, CompletionRequest, CompletionResult, Load
 
 _log = structlog.get_logger(__name__)
 
 
-class Engine(LLM, Adapters, Protocol):
+class Engine(LLM, Adapters, Load, Protocol):
     """One model server."""
 
 

@@ -111,6 +111,19 @@ class LLM(Protocol):
         ...
 
 
+class Load(Protocol):
+    """A language model that says how busy it is."""
+
+    async def waiting(self, deadline: Deadline) -> int:
+        """Return how many requests, of whomever, wait in the engine's own queue.
+
+        Raises:
+            EngineMalformed: it does not say.
+            EngineUnavailable, DeadlineExceeded: as `complete`.
+        """
+        ...
+
+
 class Adapters(Protocol):
     """A language model whose LoRA adapters can be changed while it serves."""
 

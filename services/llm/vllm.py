@@ -26,7 +26,7 @@ from services.errors import (
 from services.llm.port import CompletionRequest, CompletionResult
 from services.llm.retry import RetryBudget, RetryPolicy
 from services.llm.slots import Slots
-from services.llm.wire import body_of, error_of, models_of, path_of, result_of
+from services.llm.wire import body_of, error_of, models_of, path_of, result_of, waiting_of
 from services.settings import EngineSettings
 from services.telemetry.metrics import PlatformMetrics
 
@@ -108,6 +108,14 @@ class VLLMClient:
             response = await self._send("POST", "/v1/unload_lora_adapter", deadline, "unload_adapter", body)
         if response.is_error:
             _adapter_refused(response)
+
+    async def waiting(self, deadline: Deadline) -> int:
+        """Return how many requests wait in the engine's queue, as its own metrics say; see the port."""
+        async with deadline.enforce():
+            response = await self._send("GET", "/metrics", deadline, "metrics")
+        if response.is_error:
+            _refused(response)
+        return waiting_of(response.text)
 
     async def check(self, deadline: Deadline) -> None:
         """Return when the engine says that it is healthy; raise EngineUnavailable or DeadlineExceeded."""

@@ -12,6 +12,7 @@ from services.errors import EngineMalformed
 from services.llm.port import Choice, CompletionRequest, CompletionResult, Usage
 
 _TOKEN_PREFIX: Final = "token_id:"  # noqa: S105  vLLM's name for a token of text
+_WAITING: Final = "vllm:num_requests_waiting{"
 _FINISHED: Final = ("stop", "length")
 
 
@@ -165,6 +166,14 @@ def models_of(raw: bytes) -> tuple[str, ...]:
         return tuple(model.id for model in _Models.model_validate_json(raw).data)
     except ValidationError as error:
         raise EngineMalformed("the model server's list of models has not the expected form") from error
+
+
+def waiting_of(exposition: str) -> int:
+    """Return the length of the engine's queue, over all its parallel parts, from its Prometheus metrics."""
+    values = [line.rpartition(" ")[2] for line in exposition.splitlines() if line.startswith(_WAITING)]
+    if not values or not all(value.replace(".", "", 1).isdecimal() for value in values):
+        raise EngineMalformed("the model server's metrics do not say how many requests wait")
+    return round(sum(map(float, values)))
 
 
 def error_of(raw: bytes) -> EngineError:

@@ -16,7 +16,7 @@ _NEVER = math.log(1e-9)
 
 
 class FakeEngine:
-    """Implements `LLM` and `Adapters`.
+    """Implements `LLM`, `Adapters` and `Load`.
 
     Attributes:
         adapters: score of each loaded adapter, by name.
@@ -24,6 +24,8 @@ class FakeEngine:
         refuses: whether it refuses to load.
         answering: given the model asked for, the model that really answers: an engine with a fault.
         before_load: called when a load begins.
+        queue: how many requests wait.
+        asked: every completion that was asked for, in order.
     """
 
     def __init__(self, base_model: str = "tiny") -> None:
@@ -34,6 +36,8 @@ class FakeEngine:
         self.answering: Callable[[str], str] = lambda model: model
         self.before_load: Callable[[], None] = lambda: None
         self.unloaded: list[str] = []
+        self.queue = 0
+        self.asked: list[CompletionRequest] = []
 
     def restart(self) -> None:
         """Come back up with no adapter, as vLLM does."""
@@ -43,6 +47,7 @@ class FakeEngine:
     async def complete(self, request: CompletionRequest, deadline: Deadline) -> CompletionResult:
         """Return a verdict whose expectation is the model's score on every dimension."""
         self._answer()
+        self.asked.append(request)
         model = self.answering(request.model)
         if model not in (self.base_model, *self.adapters):
             raise EngineUnavailable("the model server does not serve the model that was asked for")
@@ -61,6 +66,11 @@ class FakeEngine:
         """Return what it serves."""
         self._answer()
         return (self.base_model, *self.adapters)
+
+    async def waiting(self, deadline: Deadline) -> int:
+        """Return the length of its queue."""
+        self._answer()
+        return self.queue
 
     async def load_adapter(self, name: str, path: str, deadline: Deadline) -> None:
         """Load a folder: its score is that of its first golden case."""

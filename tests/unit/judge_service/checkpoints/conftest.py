@@ -10,11 +10,13 @@ from judge_service.checkpoints.base import BaseJudge
 from judge_service.checkpoints.engines import EngineFleet, Member
 from judge_service.checkpoints.hot_loading import HotLoading
 from judge_service.checkpoints.metrics import CheckpointMetrics
+from judge_service.checkpoints.mirror import CheckpointSource, Mirror
 from judge_service.checkpoints.pointer import InProcessPointer, PointerUnavailable, Shared
 from judge_service.checkpoints.registry import FolderRegistry
 from judge_service.checkpoints.servable import ServableCheckpoints
 from judge_service.checkpoints.shadow import Shadow
 from judge_service.settings import CanarySettings, CheckpointSettings, ModelSettings, ShadowSettings
+from services.checkpoint.reference import ScoreReference
 from services.contracts.checkpoints import AuditEntry, CheckpointState, CheckpointView, Pointer, ReplicaReport
 from services.contracts.dimensions import DIMENSIONS
 from services.rubric.rubric import default_rubric
@@ -102,7 +104,15 @@ class World:
     store: SharedPointer = field(default_factory=SharedPointer)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
 
-    def add(self, version: str, score: float, *, promotable: bool = True, rank: int = 4) -> str:
+    def add(
+        self,
+        version: str,
+        score: float,
+        *,
+        promotable: bool = True,
+        rank: int = 4,
+        reference: ScoreReference | None = None,
+    ) -> str:
         """Let a checkpoint arrive whose scores are `score` everywhere; return its label."""
         cases = [golden_case(name, score, BASE_SCORE) for name in ("a", "b", "c")]
         manifest = write_checkpoint(
@@ -111,10 +121,11 @@ class World:
             level_ids=self.tokenizer.level_ids,
             promotable=promotable,
             rank=rank,
+            reference=reference,
         )
         return manifest.adapter_name
 
-    def replica(self, name: str, settings: Mapping[str, object]) -> Replica:
+    def replica(self, name: str, settings: Mapping[str, object], source: CheckpointSource | None = None) -> Replica:
         values: dict[str, object] = {"folder": self.root, "retry_s": 1e-6} | dict(settings)
         options = CheckpointSettings.model_validate(values)
         registry = CollectorRegistry()
@@ -133,6 +144,7 @@ class World:
             base=BaseJudge(self.model, self.tokenizer, None, fleet, default_rubric()),
             shadow=shadow,
             metrics=metrics,
+            mirror=Mirror(source, self.root, options, metrics) if source else None,
         )
         return Replica(hot, judges, fleet, registry, shadow)
 

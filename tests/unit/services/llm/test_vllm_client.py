@@ -340,3 +340,32 @@ def test_a_request_has_exactly_one_prompt(prompts: dict[str, Any]) -> None:
 def test_a_request_has_no_more_stops_than_the_engine_allows() -> None:
     with pytest.raises(ValueError, match="at most 4"):
         CompletionRequest(kind="critic", model="m", max_tokens=1, prompt="a", stop=("1", "2", "3", "4", "5"))
+
+
+QUEUE = """# HELP vllm:num_requests_waiting Number of requests waiting to be processed.
+# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_waiting{engine="0",model_name="m"} 2.0
+vllm:num_requests_waiting{engine="1",model_name="m"} 1.0
+vllm:num_requests_waiting_by_reason{engine="0",model_name="m",reason="capacity"} 9.0
+"""
+
+
+async def test_the_engines_queue_is_read_from_its_own_metrics() -> None:
+    engine = Engine(lambda _: httpx.Response(200, text=QUEUE))
+    assert await engine.client.waiting(Deadline.after(30)) == 3
+    assert engine.sent[0].url.path == "/metrics"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(200, text=""), EngineMalformed),
+        (httpx.Response(200, text='vllm:num_requests_waiting{engine="0"} NaN'), EngineMalformed),
+        (httpx.Response(500), EngineUnavailable),
+    ],
+    ids=["no such metric", "no number", "engine broke"],
+)
+async def test_an_engine_that_does_not_say_how_busy_it_is(answer: httpx.Response, error: type[ServiceError]) -> None:
+    engine = Engine(lambda _: answer)
+    with pytest.raises(error):
+        await engine.client.waiting(Deadline.after(30))
