@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from agent_service.metrics import RefineMetrics
+from judge_service.checkpoints.active import ActiveJudge
 from judge_service.checkpoints.metrics import CheckpointMetrics
+from judge_service.health.metrics import GoldenMetrics, ReferenceCollector
 from judge_service.metrics import JudgeMetrics
 from services.telemetry.metrics import PlatformMetrics, process_registry
 
@@ -30,6 +32,8 @@ def registered_names() -> frozenset[str]:
     PlatformMetrics(registry)
     JudgeMetrics(registry)
     CheckpointMetrics(registry)
+    GoldenMetrics(registry)
+    registry.register(ReferenceCollector(ActiveJudge()))
     RefineMetrics(registry)
     return _series_of(registry)
 

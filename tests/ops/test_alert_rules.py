@@ -83,4 +83,4 @@ def test_a_runbook_names_only_metrics_and_alerts_that_exist(runbook: Path) -> No
 
 def test_there_are_rules() -> None:
     assert len(RULE_FILES) == 5
-    assert len(ALERTS) == 24
+    assert len(ALERTS) == 27
