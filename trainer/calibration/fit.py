@@ -18,7 +18,10 @@ from trainer.errors import TrainerError
 
 COVERAGE: Final = 0.8
 MIN_RATINGS: Final = 50
-KNOTS: Final = 12
+BIN_RATINGS: Final = 10
+BIN_WIDTH: Final = 0.2
+"""Levels. Most replies crowd within a fifth of a level: closer knots make the map so steep that the engine's rounding,
+some hundredths of a level, would move a score by a whole one."""
 INTERVAL_FLOOR: Final = 0.25
 """Levels added to the judge's own spread, so that a judge that is sure of itself still admits the raters' noise."""
 MAX_STRETCH: Final = 2.0
@@ -71,16 +74,26 @@ def _knots(expected: Floats, ratings: Floats) -> tuple[Floats, Floats]:
     Both ends are anchored at the scale's ends, so that replies worse than any held-out one still rank.
     """
     regression = IsotonicRegression(increasing=True).fit(expected, ratings)
-    order = np.argsort(expected, kind="stable")
-    bins = np.array_split(order, min(KNOTS, len(order) // 10))
-    x = np.array([expected[rows].mean() for rows in bins])
-    y = np.array([regression.predict(expected[rows]).mean() for rows in bins])
+    bins = _bins(np.sort(expected))
+    x = np.array([held.mean() for held in bins])
+    y = np.array([regression.predict(held).mean() for held in bins])
     smooth = np.interp(expected, x, y)
     stretch = min(MAX_STRETCH, ratings.std() / max(smooth.std(), np.finfo(np.float64).tiny))
     y = np.clip(ratings.mean() + stretch * (y - smooth.mean()), MIN_SCORE, MAX_SCORE)
     x, y = np.append(np.insert(x, 0, MIN_SCORE), MAX_SCORE), np.append(np.insert(y, 0, MIN_SCORE), MAX_SCORE)
     kept = np.insert(np.diff(x) > _MIN_STEP, 0, True)
     return x[kept], np.maximum.accumulate(y[kept])
+
+
+def _bins(ascending: Floats) -> list[Floats]:
+    """Cut expected levels into bins that are wide enough and full enough; what is left over joins the last."""
+    ends: list[int] = []
+    start = 0
+    for end in range(1, len(ascending) + 1):
+        if end - start >= BIN_RATINGS and ascending[end - 1] - ascending[start] >= BIN_WIDTH:
+            ends.append(end)
+            start = end
+    return np.split(ascending, ends[:-1])
 
 
 def measured_coverage(calibration: Calibration, distributions: Floats, ratings: Floats) -> dict[str, float]:

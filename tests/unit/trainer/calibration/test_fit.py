@@ -44,6 +44,17 @@ def test_order_of_expected_levels_is_kept(seed: int) -> None:
     assert ((low <= scores) & (scores <= high)).all()
 
 
+def test_a_crowd_of_equal_replies_does_not_make_the_map_steep() -> None:
+    # Nine of ten replies lie within hundredths of a level; rounding in the engine moves such a score by 0.02.
+    distributions, ratings = _judge(6, 0.5)
+    crowd = distributions[:1] + np.random.default_rng(6).normal(0, 0.002, distributions[40:].shape)
+    distributions[40:] = crowd / crowd.sum(axis=-1, keepdims=True)
+    calibration = fit_calibration(distributions, ratings)
+    for one in calibration.dimensions.values():
+        moved = np.interp(np.array(one.raw) + 0.02, one.raw, one.calibrated) - np.array(one.calibrated)
+        assert moved.max() <= 0.2
+
+
 def test_intervals_hold_their_share_on_other_ratings_of_the_same_judge() -> None:
     calibration = fit_calibration(*_judge(1, 0.5))
     for share in measured_coverage(calibration, *_judge(2, 0.5)).values():
