@@ -18,9 +18,11 @@ from judge_service.checkpoints.base import BaseJudge
 from judge_service.checkpoints.engines import EngineFleet, Member
 from judge_service.checkpoints.hot_loading import HotLoading
 from judge_service.checkpoints.metrics import CheckpointMetrics
+from judge_service.checkpoints.mirror import Mirror
 from judge_service.checkpoints.pointer import InProcessPointer, PointerStore
 from judge_service.checkpoints.redis_pointer import RedisPointer
 from judge_service.checkpoints.registry import FolderRegistry, NoRegistry
+from judge_service.checkpoints.remote import HttpSource
 from judge_service.checkpoints.servable import ServableCheckpoints
 from judge_service.checkpoints.shadow import Shadow
 from judge_service.health.metrics import GoldenMetrics, ReferenceCollector
@@ -32,7 +34,7 @@ from judge_service.readiness import readiness_probes
 from judge_service.routes.checkpoints import checkpoints_router
 from judge_service.routes.evaluate import evaluate_router
 from judge_service.routes.rubric import rubric_router
-from judge_service.settings import JudgeSettings
+from judge_service.settings import CheckpointSettings, JudgeSettings
 from services.cache.build import build_cache
 from services.cache.memo import ComputeOnce
 from services.llm.vllm import VLLMClient
@@ -58,7 +60,8 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     judges = ActiveJudge()
     checkpoint_metrics = CheckpointMetrics(metrics.registry)
     shadow = Shadow(settings.shadow, settings.review.resolved(), fleet, checkpoint_metrics)
-    hot_loading = _hot_loading(settings, fleet, judges, shadow, checkpoint_metrics)
+    mirror = _mirror(settings.checkpoints, http, checkpoint_metrics)
+    hot_loading = _hot_loading(settings, fleet, judges, shadow, checkpoint_metrics, mirror)
     metrics.registry.register(ReferenceCollector(judges))
     sentinels = Sentinels(settings.sentinels, judges, fleet, GoldenMetrics(metrics.registry))
     pipeline = EvaluationPipeline(
@@ -107,12 +110,19 @@ def _fleet(settings: JudgeSettings, http: httpx.AsyncClient, metrics: PlatformMe
     return EngineFleet([Member(str(engine.url), VLLMClient(engine, http, metrics)) for engine in engines])
 
 
+def _mirror(settings: CheckpointSettings, http: httpx.AsyncClient, metrics: CheckpointMetrics) -> Mirror | None:
+    if settings.remote_url is None or settings.folder is None:
+        return None
+    return Mirror(HttpSource(settings.remote_url, http), settings.folder, settings, metrics)
+
+
 def _hot_loading(
     settings: JudgeSettings,
     fleet: EngineFleet,
     judges: ActiveJudge,
     shadow: Shadow,
     metrics: CheckpointMetrics,
+    mirror: Mirror | None,
 ) -> HotLoading:
     tokenizer = PromptTokenizer.from_folder(settings.model.folder)
     folder, redis_url = settings.checkpoints.folder, settings.cache.redis_url
@@ -131,4 +141,5 @@ def _hot_loading(
         base=BaseJudge(settings.model, tokenizer, settings.engine.model, fleet, default_rubric()),
         shadow=shadow,
         metrics=metrics,
+        mirror=mirror,
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.contracts.dimensions import DIMENSIONS, Dimension
@@ -62,6 +63,13 @@ class BatchSettings(BaseModel):
     )
 
 
+def _registry_url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("is not an http:// or https:// address without query")
+    return url
+
+
 class CheckpointSettings(BaseModel):
     """Where checkpoints come from and how they replace each other."""
 
@@ -69,6 +77,19 @@ class CheckpointSettings(BaseModel):
 
     folder: Path | None = Field(
         default=None, description="Registry: a directory of checkpoint folders; none: the bare base model judges."
+    )
+    remote_url: Annotated[SecretStr, AfterValidator(_registry_url)] | None = Field(
+        default=None,
+        description="`https://[user:password@]host/path` of a remote registry, whose `index.json` lists checkpoints; "
+        "they are pulled into `folder`. Over `http` whoever is in between can publish.",
+    )
+    remote_max_mib: int = Field(
+        default=20_480, ge=1, description="MiB that `folder` may hold; beyond, nothing more is pulled into it."
+    )
+    remote_timeout_s: float = Field(
+        default=1800.0,
+        gt=0.0,
+        description="Seconds that one round of pulling may take; the next one goes on from there.",
     )
     engine_folder: Path | None = Field(
         default=None, description="The same directory as the engine sees it, when it is mounted elsewhere there."
@@ -92,11 +113,20 @@ class CheckpointSettings(BaseModel):
     )
     poll_s: float = Field(default=1.0, gt=0.0, description="Seconds between two looks at the pointer and the engines.")
     rescan_s: float = Field(
-        default=30.0, gt=0.0, description="Seconds between two looks at the registry where the kernel tells nothing."
+        default=30.0,
+        gt=0.0,
+        description="Seconds between two looks at the registry where the kernel tells nothing, and at a remote one's "
+        "index, which costs a conditional request.",
     )
     retry_s: float = Field(
         default=30.0, gt=0.0, description="Seconds before a checkpoint or engine that failed is tried again by itself."
     )
+
+    @model_validator(mode="after")
+    def _remote_needs_a_folder(self) -> Self:
+        if self.remote_url is not None and self.folder is None:
+            raise ValueError("a remote registry needs `folder`, where it is pulled to")
+        return self
 
 
 class CanarySettings(BaseModel):

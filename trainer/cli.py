@@ -33,6 +33,7 @@ app.command("agreement")(agreement.agreement_command)
 app.command("published")(agreement.published_command)
 app.command("stress")(stress.stress_command)
 app.command("package")(packaging.package_command)
+app.command("index")(packaging.index_command)
 app.command("train")(train_command)
 app.command("inspect")(packaging.inspect_command)
 

@@ -2,6 +2,7 @@
 
 from judge_service.checkpoints.active import ActiveJudge
 from judge_service.checkpoints.lifecycle import CheckpointRecord, Lifecycle
+from judge_service.checkpoints.mirror import Mirror
 from judge_service.checkpoints.pointer import PointerUnavailable
 from judge_service.checkpoints.replicas import Replicas
 from judge_service.checkpoints.shadow import Shadow
@@ -14,13 +15,20 @@ class Catalogue:
     """Renders records and the shared state."""
 
     def __init__(
-        self, replica: str, lifecycle: Lifecycle, replicas: Replicas, judges: ActiveJudge, shadow: Shadow
+        self,
+        replica: str,
+        lifecycle: Lifecycle,
+        replicas: Replicas,
+        judges: ActiveJudge,
+        shadow: Shadow,
+        mirror: Mirror | None,
     ) -> None:
         self._replica = replica
         self._lifecycle = lifecycle
         self._replicas = replicas
         self._judges = judges
         self._shadow = shadow
+        self._mirror = mirror
 
     async def all(self) -> CheckpointList:
         """Return everything; the pointer is read anew, and said to be unreachable when it is."""
@@ -36,6 +44,7 @@ class Catalogue:
             pointer=pointer,
             pointer_store=store.name,
             pointer_reachable=reachable,
+            registry_trouble=self._mirror.trouble if self._mirror else None,
             checkpoints=tuple(self._view(record) for record in self._lifecycle),
             replicas=tuple(sorted(self._replicas.reports, key=lambda report: report.replica)),
             audit=tuple(audit),

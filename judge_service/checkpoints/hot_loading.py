@@ -1,8 +1,9 @@
 """The parts of hot loading put together: what `app` starts with the service and what the routes ask."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
 
 import structlog
 
@@ -13,6 +14,7 @@ from judge_service.checkpoints.engines import EngineFleet
 from judge_service.checkpoints.inventory import Inventory
 from judge_service.checkpoints.lifecycle import Lifecycle
 from judge_service.checkpoints.metrics import CheckpointMetrics
+from judge_service.checkpoints.mirror import Mirror
 from judge_service.checkpoints.pointer import PointerStore
 from judge_service.checkpoints.preparation import Preparation
 from judge_service.checkpoints.registry import Registry
@@ -25,6 +27,8 @@ from judge_service.settings import CanarySettings, CheckpointSettings
 from services.deadline import Deadline
 from services.errors import DeadlineExceeded
 
+FIRST_PULL_S: Final = 120.0
+"""What a start waits for the remote registry before it makes do with what was pulled before."""
 _log = structlog.get_logger(__name__)
 
 
@@ -45,6 +49,7 @@ class HotLoading:
         base: BaseJudge,
         shadow: Shadow,
         metrics: CheckpointMetrics,
+        mirror: Mirror | None = None,
     ) -> None:
         lifecycle = Lifecycle(metrics)
         preparation = Preparation(settings, canary, lifecycle, fleet, servable)
@@ -74,7 +79,9 @@ class HotLoading:
             metrics=metrics,
             shadows=shadow.settings.share > 0.0,
         )
-        self.catalogue = Catalogue(replica, lifecycle, self.replicas, judges, shadow)
+        self.catalogue = Catalogue(replica, lifecycle, self.replicas, judges, shadow, mirror)
+        self._mirror = mirror
+        self._pulled = asyncio.Event()
         self._shadow = shadow
         self._changes: set[asyncio.Task[None]] = set()
 
@@ -84,7 +91,12 @@ class HotLoading:
         await self.inventory.look(arrivals=False)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.replicas.store.close)
-            loops = (self.replicas.beat(self.switch.report), self.upkeep.run(), self.inventory.watch())
+            loops = [
+                self.replicas.beat(self.switch.report),
+                self._after_first_pull(self.upkeep.run),
+                self._after_first_pull(self.inventory.watch),
+                self._pull(),
+            ]
             tasks = [asyncio.create_task(loop) for loop in loops]
             for task in tasks:
                 task.add_done_callback(_tell_of_end)
@@ -93,6 +105,27 @@ class HotLoading:
             finally:
                 self._shadow.end()
                 await _stop([*tasks, *self._changes])
+
+    async def _pull(self) -> None:
+        """Keep a remote registry mirrored; with none, there is nothing to wait for."""
+        if self._mirror is None:
+            self._pulled.set()
+            return
+        self.switch.trouble = "the remote registry is being pulled"
+        mirroring = asyncio.create_task(self._mirror.run())
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._mirror.settled.wait(), FIRST_PULL_S)
+            self.switch.trouble = None
+            await self.inventory.look(arrivals=False)
+            self._pulled.set()
+            await mirroring
+        finally:
+            mirroring.cancel()
+
+    async def _after_first_pull(self, loop: Callable[[], Awaitable[None]]) -> None:
+        await self._pulled.wait()
+        await loop()
 
     async def finish(self, change: Coroutine[None, None, None], deadline: Deadline) -> None:
         """Carry out a change to its end, whoever goes away meanwhile.

@@ -47,6 +47,19 @@ class CheckpointMetrics:
             ("engine",),
             registry=registry,
         )
+        self.pulls = Counter(
+            "theraloop_checkpoint_pulls_total",
+            "Checkpoints pulled from the remote registry, and rounds that failed, by outcome: `pulled`, a rejection "
+            "reason, `unavailable`, `unfinished`, `no_room`.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.mirrored = Gauge(
+            "theraloop_checkpoint_registry_mirrored",
+            "1 when all that the remote registry lists is here; 1 too without a remote registry.",
+            registry=registry,
+        )
+        self.mirrored.set(1)
         self.shadow_gap = Histogram(
             "theraloop_checkpoint_shadow_gap",
             "Absolute difference between the candidate's and the active checkpoint's score (levels).",

@@ -70,6 +70,13 @@ class _AdapterConfig(BaseModel):
     rank_pattern: dict[str, int] | None = None
 
 
+def max_bytes_of(name: str, max_adapter_bytes: int) -> int:
+    """Return how long a checkpoint's file of that name may be."""
+    if name == MANIFEST_FILE:
+        return MAX_MANIFEST_BYTES
+    return max_adapter_bytes if name == ADAPTER_FILE else MAX_DOCUMENT_BYTES
+
+
 def verify_folder(path: Path, *, max_adapter_bytes: int) -> VerifiedCheckpoint:
     """Return the checkpoint in `path`, whose name must be the version; blocks for as long as hashing takes.
 
@@ -142,7 +149,7 @@ def _require_listed(folder: int, manifest: CheckpointManifest) -> None:
 
 def _require_digests(folder: int, manifest: CheckpointManifest, max_adapter_bytes: int) -> None:
     for name, expected in manifest.files.items():
-        limit = max_adapter_bytes if name == ADAPTER_FILE else MAX_DOCUMENT_BYTES
+        limit = max_bytes_of(name, max_adapter_bytes)
         with opened_file(folder, name, limit) as file:
             if sha256_of(file, name, limit) != expected:
                 raise CheckpointRejected(Reason.DIGEST_MISMATCH, f"{_shown(name)} is not the file that was packaged")

@@ -148,6 +148,9 @@ class CheckpointList(_Wire):
     pointer: Pointer | None = Field(description="What all replicas should serve; none before the first activation.")
     pointer_store: str = Field(description="Where the pointer lives: `redis` or `process`.")
     pointer_reachable: bool = Field(description="Whether it could be read just now; if not, this replica stays put.")
+    registry_trouble: str | None = Field(
+        default=None, description="Why the folder lacks something that the remote registry lists."
+    )
     checkpoints: tuple[CheckpointView, ...] = Field(description="All, by name.")
     replicas: tuple[ReplicaReport, ...] = Field(description="All replicas that reported lately.")
     audit: tuple[AuditEntry, ...] = Field(description="Latest changes, the latest first.")

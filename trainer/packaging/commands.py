@@ -1,4 +1,4 @@
-"""The packaging commands: `package` writes a checkpoint, `inspect` shows one."""
+"""The packaging commands: `package` writes a checkpoint, `index` lists a registry for HTTP, `inspect` shows one."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.checkpoint.calibration import Calibration
+from services.checkpoint.index import INDEX_FILE
 from services.checkpoint.manifest import AGREEMENT_FILE, MANIFEST_FILE, BaseModelReference, CheckpointManifest
 from services.contracts.dimensions import DIMENSIONS
 from trainer.agreement.report import AgreementReport
@@ -41,6 +42,7 @@ def package_command(
     from services.rubric.template import PromptTemplate
     from services.rubric.tokenizer import PromptTokenizer
     from trainer.packaging.golden import golden_cases
+    from trainer.packaging.index import write_index
     from trainer.packaging.package import CheckpointParts, package
     from trainer.packaging.reference import score_reference
 
@@ -64,7 +66,19 @@ def package_command(
         incumbent=AgreementReport.from_json((incumbent / AGREEMENT_FILE).read_bytes()) if incumbent else None,
         reference=score_reference(reference_scores, fitted) if reference_scores else None,
     )
-    show(package(parts, registry), Console())
+    folder = package(parts, registry)
+    write_index(registry)
+    show(folder, Console())
+
+
+def index_command(registry: Annotated[Path, typer.Argument(help="A folder of checkpoints.")]) -> None:
+    """Write index.json, so that the folder behind a file server is a registry; `package` does so by itself."""
+    from trainer.packaging.index import write_index
+
+    index = write_index(registry)
+    Console().print(
+        f"{registry / INDEX_FILE} lists {', '.join(entry.version for entry in index.checkpoints) or 'none'}"
+    )
 
 
 def inspect_command(folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.")]) -> None:

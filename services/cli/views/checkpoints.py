@@ -19,6 +19,8 @@ def checkpoints_view(found: CheckpointList) -> RenderableType:
         where += " (not reachable now: this replica stays put)"
     head = Text.assemble(("serving ", "bold"), plain(found.active or "nothing yet"), f"  {where}")
     parts: list[RenderableType] = [head, _table(found.checkpoints)]
+    if found.registry_trouble:
+        parts.append(Text(plain(f"remote registry: {found.registry_trouble}"), style="red"))
     for replica in found.replicas:
         told = replica.trouble or f"serves {replica.serving or 'nothing'}"
         parts.append(Text(plain(f"replica {replica.replica}: {told}"), style="red" if replica.trouble else ""))
