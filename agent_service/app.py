@@ -37,6 +37,7 @@ from services.llm.vllm import VLLMClient
 from services.roles.prompts import RolePrompts
 from services.rubric.rubric import default_rubric
 from services.telemetry.metrics import PlatformMetrics, process_registry
+from services.telemetry.tracing import UNTRACED, Tracer, tracer_of
 from services.text_checks.refusals import LengthLimits, TextChecks
 from services.web.admission import RouteLimits, WebLimits
 from services.web.app import create_app
@@ -54,16 +55,19 @@ def build_app(settings: AgentSettings) -> FastAPI:
     """
     metrics = PlatformMetrics(process_registry())
     cache = build_cache(settings.cache, metrics)
+    tracer = tracer_of(settings.tracing, "agent")
     http = httpx.AsyncClient()
-    engine = VLLMClient(settings.engine, http, metrics)
-    client = AsyncTheraloopClient(ClientConfig(judge_url=str(settings.judge.url), api_key=settings.judge.api_key))
-    memo = ComputeOnce(cache.sealed, settings.cache.ttl_s)
+    engine = VLLMClient(settings.engine, http, metrics, tracer=tracer)
+    judge = ClientConfig(judge_url=str(settings.judge.url), api_key=settings.judge.api_key)
+    client = AsyncTheraloopClient(judge, trace_context=tracer.headers)
+    memo = ComputeOnce(cache.sealed, settings.cache.ttl_s, tracer=tracer)
     pipeline = build_pipeline(
         settings,
         judge=HttpJudge(client),
         speaker=Speaker(engine, engine, memo),
         memo=memo,
         metrics=RefineMetrics(metrics.registry),
+        tracer=tracer,
     )
     rate_limiter = RateLimiter(settings.limits.rate, settings.cache.redis_url, service="agent")
 
@@ -73,6 +77,7 @@ def build_app(settings: AgentSettings) -> FastAPI:
             yield
         await rate_limiter.close()
         await cache.plain.close()
+        await tracer.close()
 
     return create_app(
         title="theraloop agent",
@@ -89,11 +94,18 @@ def build_app(settings: AgentSettings) -> FastAPI:
         metrics=metrics,
         lifespan=lifespan,
         readiness=readiness_probes(client, engine, cache.plain),
+        tracer=tracer,
     )
 
 
 def build_pipeline(
-    settings: AgentSettings, *, judge: Judge, speaker: Speaker, memo: ComputeOnce, metrics: RefineMetrics
+    settings: AgentSettings,
+    *,
+    judge: Judge,
+    speaker: Speaker,
+    memo: ComputeOnce,
+    metrics: RefineMetrics,
+    tracer: Tracer = UNTRACED,
 ) -> RefinePipeline:
     """Return the pipeline over a judge and a speaker: the domain, wired as the settings say.
 
@@ -106,7 +118,7 @@ def build_pipeline(
     checks = TextChecks(screen.is_dangerous_reply, LengthLimits(**settings.length.model_dump()))
     prompts = _prompts(settings.roles)
     times = StageTimes()
-    runner = _runner(settings, prompts, judge, speaker, checks, times, metrics)
+    runner = _runner(settings, prompts, judge, speaker, checks, times, metrics, tracer)
     return RefinePipeline(
         judge=judge,
         loop=RefineLoop(runner, screen, times),
@@ -126,6 +138,7 @@ def build_pipeline(
             settings.engine.model or "",
         ),
         metrics=metrics,
+        tracer=tracer,
     )
 
 
@@ -137,6 +150,7 @@ def _runner(
     checks: TextChecks,
     times: StageTimes,
     metrics: RefineMetrics,
+    tracer: Tracer,
 ) -> RoundRunner:
     roles, base, rubric = settings.roles, settings.engine.model, default_rubric()
     critic = RoleModel(roles.critic_model or base, roles.critic_style, roles.critic_tokens, roles.fingerprint)
@@ -154,6 +168,7 @@ def _runner(
         times=times,
         metrics=metrics,
         max_aims=roles.max_aims,
+        tracer=tracer,
     )
 
 

@@ -30,6 +30,7 @@ from services.contracts.evaluate import Evaluation
 from services.contracts.refine import Crisis, Outcome, RefineEvent, Refinement, RefineRequest, RoundTrace
 from services.deadline import Deadline
 from services.errors import DeadlineExceeded, InvalidInput, ServiceError
+from services.telemetry.tracing import UNTRACED, Attribute, Tracer
 from services.text_checks.language import language_of
 
 _ANSWER_S: Final = 0.05
@@ -83,6 +84,7 @@ class RefinePipeline:
         policy: Policy,
         identity: tuple[str, ...],
         metrics: RefineMetrics,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         """Take the service's own `rules`, whose thresholds a request may replace.
 
@@ -98,6 +100,7 @@ class RefinePipeline:
         self._policy = policy
         self._identity = identity
         self._metrics = metrics
+        self._tracer = tracer
 
     async def refine(self, request: RefineRequest, deadline: Deadline, emit: Emit) -> Refinement:
         """Return what to send instead of `request.response`, at the latest by the deadline.
@@ -106,6 +109,13 @@ class RefinePipeline:
             InvalidInput: the judge cannot take the draft.
             DeadlineExceeded, DependencyUnavailable: a part is late or down and the policy is to reject.
         """
+        with self._tracer.span("refine") as span:
+            refinement, rounds = await self._refined(request, deadline, emit)
+            span.set({Attribute.OUTCOME: refinement.outcome.value, Attribute.CACHE_HIT: refinement.cached})
+        self._metrics.observe(refinement, rounds)
+        return refinement
+
+    async def _refined(self, request: RefineRequest, deadline: Deadline, emit: Emit) -> tuple[Refinement, int]:
         deadline = min(deadline, Deadline.after(request.deadline_ms / 1000)).shrink(_ANSWER_S)
         screened = await self._screened(request)
         try:
@@ -113,13 +123,9 @@ class RefinePipeline:
         except InvalidInput:
             raise
         except ServiceError as error:
-            refinement = self._without_judge(screened, error)
-            self._metrics.observe(refinement, rounds=0)
-            return refinement
+            return self._without_judge(screened, error), 0
         emit(RefineEvent(event="judged", evaluation=draft.evaluation))
-        refinement, rounds = await self._with_judge(screened, draft, deadline, emit)
-        self._metrics.observe(refinement, rounds)
-        return refinement
+        return await self._with_judge(screened, draft, deadline, emit)
 
     async def _screened(self, request: RefineRequest) -> _Screened:
         turns = turns_of(request.context)
@@ -131,7 +137,8 @@ class RefinePipeline:
     async def _judged(self, screened: _Screened, deadline: Deadline) -> Held:
         began_s = time.perf_counter()
         try:
-            evaluation = await self._judge.evaluate(screened.turns, screened.request.response, deadline)
+            with self._tracer.span(Stage.JUDGE_DRAFT):
+                evaluation = await self._judge.evaluate(screened.turns, screened.request.response, deadline)
         finally:
             self._metrics.observe_stage(Stage.JUDGE_DRAFT, time.perf_counter() - began_s)
         return Held(screened.request.response, evaluation)

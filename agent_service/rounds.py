@@ -22,6 +22,7 @@ from services.contracts.evaluate import Evaluation
 from services.contracts.refine import CandidateTrace, RefineEvent, RoundTrace
 from services.errors import DeadlineExceeded, InvalidInput
 from services.roles.prompts import RoleInput
+from services.telemetry.tracing import UNTRACED, Attribute, Tracer
 from services.text_checks.kept import to_keep
 from services.text_checks.refusals import Rewriting, TextChecks
 
@@ -110,6 +111,7 @@ class RoundRunner:
         times: StageTimes,
         metrics: RefineMetrics,
         max_aims: int,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._critic = critic
         self._coach = coach
@@ -119,9 +121,14 @@ class RoundRunner:
         self._times = times
         self._metrics = metrics
         self._max_aims = max_aims
+        self._tracer = tracer
 
     async def run(self, case: Case, held: Held, number: int, seen: set[str], budget: Budget) -> RoundResult:
         """Run round `number` (from 1). `seen` holds every reply judged or refused before, and grows."""
+        with self._tracer.span("round", {Attribute.ROUND: number}):
+            return await self._run(case, held, number, seen, budget)
+
+    async def _run(self, case: Case, held: Held, number: int, seen: set[str], budget: Budget) -> RoundResult:
         log = _Log()
         aims = _aims(case.rules, held)[: self._max_aims]
         told = RoleInput(case.turns, held.response, held.table.scores, aims, to_keep(case.draft))
@@ -140,7 +147,9 @@ class RoundRunner:
         attempts = self._sorted_out(case, held, written, seen, log)
         case.emit(RefineEvent(event="candidates", round=number, candidates=_traces(attempts)))
         stop = _engine_stop(written) or await self._judged(case, attempts, budget, log)
-        held = _gated(case.rules, held, attempts)
+        with self._tracer.span("gate", {Attribute.CANDIDATES: len(attempts)}) as span:
+            held = _gated(case.rules, held, attempts)
+            span.set({Attribute.ACCEPTED: any(attempt.accepted for attempt in attempts)})
         case.emit(RefineEvent(event="gated", round=number, candidates=_traces(attempts)))
         self._metrics.observe_refusals(item.refused_because for item in attempts if item.refused_because)
         self._metrics.observe_notes(log.notes)
@@ -200,7 +209,8 @@ class RoundRunner:
     @asynccontextmanager
     async def _timed(self, stage: Stage, log: _Log) -> AsyncIterator[None]:
         began_s = time.perf_counter()
-        yield
+        with self._tracer.span(stage):
+            yield
         seconds = time.perf_counter() - began_s
         log.stage_ms[stage] = round(seconds * 1000, 1)
         self._times.record(stage, seconds)

@@ -41,6 +41,7 @@ from services.llm.vllm import VLLMClient
 from services.rubric.rubric import default_rubric
 from services.rubric.tokenizer import PromptTokenizer
 from services.telemetry.metrics import PlatformMetrics, process_registry
+from services.telemetry.tracing import Tracer, tracer_of
 from services.web.admission import RouteLimits, WebLimits
 from services.web.app import create_app
 from services.web.auth import Authenticator
@@ -55,8 +56,9 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     """Return the judge's application."""
     metrics = PlatformMetrics(process_registry())
     cache = build_cache(settings.cache, metrics)
+    tracer = tracer_of(settings.tracing, "judge")
     http = httpx.AsyncClient()
-    fleet = _fleet(settings, http, metrics)
+    fleet = _fleet(settings, http, metrics, tracer)
     judges = ActiveJudge()
     checkpoint_metrics = CheckpointMetrics(metrics.registry)
     shadow = Shadow(settings.shadow, settings.review.resolved(), fleet, checkpoint_metrics)
@@ -67,10 +69,11 @@ def build_app(settings: JudgeSettings) -> FastAPI:
     pipeline = EvaluationPipeline(
         engine=fleet,
         judges=judges,
-        memo=ComputeOnce(cache.sealed, settings.cache.ttl_s),
+        memo=ComputeOnce(cache.sealed, settings.cache.ttl_s, tracer=tracer),
         policy=ReviewPolicy(settings.review.resolved(), settings.review.critical),
         metrics=JudgeMetrics(metrics.registry),
         observer=shadow,
+        tracer=tracer,
     )
     rate_limiter = RateLimiter(settings.limits.rate, settings.cache.redis_url, service="judge")
 
@@ -80,6 +83,7 @@ def build_app(settings: JudgeSettings) -> FastAPI:
             yield
         await rate_limiter.close()
         await cache.plain.close()
+        await tracer.close()
 
     return create_app(
         title="theraloop judge",
@@ -100,14 +104,17 @@ def build_app(settings: JudgeSettings) -> FastAPI:
         metrics=metrics,
         lifespan=lifespan,
         readiness=readiness_probes(fleet, judges, hot_loading, cache.plain),
+        tracer=tracer,
     )
 
 
-def _fleet(settings: JudgeSettings, http: httpx.AsyncClient, metrics: PlatformMetrics) -> EngineFleet:
+def _fleet(settings: JudgeSettings, http: httpx.AsyncClient, metrics: PlatformMetrics, tracer: Tracer) -> EngineFleet:
     engines = [
         settings.engine.model_copy(update={"url": url}) for url in (settings.engine.url, *settings.fleet.more_urls)
     ]
-    return EngineFleet([Member(str(engine.url), VLLMClient(engine, http, metrics)) for engine in engines])
+    return EngineFleet(
+        [Member(str(engine.url), VLLMClient(engine, http, metrics, tracer=tracer)) for engine in engines]
+    )
 
 
 def _mirror(settings: CheckpointSettings, http: httpx.AsyncClient, metrics: CheckpointMetrics) -> Mirror | None:

@@ -17,6 +17,7 @@ from services.contracts.conversation import Turn, turns_of
 from services.contracts.evaluate import EvaluateRequest, Evaluation
 from services.deadline import Deadline
 from services.llm.port import LLM, CompletionRequest
+from services.telemetry.tracing import UNTRACED, Attribute, Tracer
 
 _RATIONALE_TOKENS = 160
 _RATIONALE_STOP = ("\n\n", "\n<")
@@ -42,6 +43,7 @@ class EvaluationPipeline:
         policy: ReviewPolicy,
         metrics: JudgeMetrics,
         observer: VerdictObserver,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._engine = engine
         self._judges = judges
@@ -49,6 +51,7 @@ class EvaluationPipeline:
         self._policy = policy
         self._metrics = metrics
         self._observer = observer
+        self._tracer = tracer
 
     async def evaluate(self, request: EvaluateRequest, deadline: Deadline) -> Evaluation:
         """Return the judgment of `request.response`.
@@ -57,6 +60,13 @@ class EvaluationPipeline:
             InvalidInput: the reply alone does not fit the model's window.
             EngineUnavailable, EngineMalformed, Overloaded, DeadlineExceeded: there is no verdict, so there is no score.
         """
+        with self._tracer.span("evaluate") as span:
+            evaluation = await self._evaluate(request, deadline)
+            span.set({Attribute.CHECKPOINT: evaluation.checkpoint, Attribute.CACHE_HIT: evaluation.cached})
+        self._metrics.observe(evaluation)
+        return evaluation
+
+    async def _evaluate(self, request: EvaluateRequest, deadline: Deadline) -> Evaluation:
         turns = turns_of(request.context)
         with self._judges.lease() as served:
             key = _input_key(served, turns, request.response)
@@ -67,7 +77,7 @@ class EvaluationPipeline:
                 self._observer.observe(served, turns, request.response, memoised.value)
             rationale = await self._rationale(served, request, turns, memoised.value, deadline)
         judgment = judge(memoised.value, served.calibration, self._policy)
-        evaluation = Evaluation(
+        return Evaluation(
             id=f"ev_{uuid.uuid4().hex}",
             scores=judgment.scores,
             cognitive_support=judgment.cognitive_support,
@@ -80,8 +90,6 @@ class EvaluationPipeline:
             truncated=memoised.value.truncated,
             cached=memoised.cached,
         )
-        self._metrics.observe(evaluation)
-        return evaluation
 
     async def _ask(self, served: ServedJudge, turns: Sequence[Turn], reply: str, deadline: Deadline) -> StoredVerdict:
         prompt = await render(served, turns, reply)

@@ -10,6 +10,7 @@ import base64
 import binascii
 import ipaddress
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -200,6 +201,17 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
     )
+    tracing: Literal["off", "otlp"] = Field(
+        default="off",
+        description="`otlp` sends traces over OTLP/HTTP, configured by OpenTelemetry's OTEL_* variables; needs the "
+        "extra `tracing`.",
+    )
+
+    @model_validator(mode="after")
+    def _tracing_is_installed(self) -> Self:
+        if self.tracing != "off" and find_spec("opentelemetry") is None:
+            raise ValueError("tracing is on and OpenTelemetry is not installed: `pip install theraloop[tracing]`")
+        return self
 
     @model_validator(mode="after")
     def _open_only_to_itself(self) -> Self:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from services.cache.sealed import SealedCache
 from services.deadline import Deadline
 from services.errors import CacheUnavailable, DeadlineExceeded
+from services.telemetry.tracing import UNTRACED, Attribute, Tracer
 
 T = TypeVar("T", bound=BaseModel)
 _LOCK_WAIT_SHARE: Final = 0.5
@@ -42,11 +43,14 @@ class _Flight:
 class ComputeOnce:
     """Remembers what `compute` returned for `ttl_s` seconds."""
 
-    def __init__(self, sealed: SealedCache, ttl_s: float, *, lock_ttl_s: float = 30.0) -> None:
+    def __init__(
+        self, sealed: SealedCache, ttl_s: float, *, lock_ttl_s: float = 30.0, tracer: Tracer = UNTRACED
+    ) -> None:
         """`lock_ttl_s` bounds how long a process that died in the middle keeps the others waiting."""
         self._sealed = sealed
         self._ttl_s = ttl_s
         self._lock_ttl_s = lock_ttl_s
+        self._tracer = tracer
         self._flights: dict[str, _Flight] = {}
 
     async def get_or_compute(
@@ -73,6 +77,14 @@ class ComputeOnce:
             DeadlineExceeded: time ran out.
         """
         entry = self._sealed.entry(namespace, (model.__qualname__, *parts))
+        with self._tracer.span("cache", {Attribute.CACHE_NAMESPACE: namespace}) as span:
+            memoised = await self._get_or_compute(entry, model, compute, deadline)
+            span.set({Attribute.CACHE_HIT: memoised.cached})
+            return memoised
+
+    async def _get_or_compute(
+        self, entry: str, model: type[T], compute: Callable[[], Awaitable[T]], deadline: Deadline
+    ) -> Memoised[T]:
         while True:
             flight = self._flights.get(entry)
             leads = flight is None

@@ -15,10 +15,12 @@ from services.client.attempts import attempts
 from services.client.calls import (
     Call,
     Service,
+    TraceContext,
     activate_call,
     batch_call,
     checkpoints_call,
     evaluate_call,
+    no_trace_context,
     ready_call,
     refine_call,
     retire_call,
@@ -46,11 +48,20 @@ class AsyncTheraloopClient:
     """
 
     def __init__(
-        self, config: ClientConfig | None = None, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        config: ClientConfig | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        trace_context: TraceContext = no_trace_context,
     ) -> None:
-        """Open no connection yet. `transport` replaces the network, as in tests or with a custom TLS set-up."""
+        """Open no connection yet.
+
+        `transport` replaces the network, as in tests or with a custom TLS set-up; `trace_context` gives the headers
+        that join the service's spans to the caller's.
+        """
         self._config = config or ClientConfig()
         self._budget = RetryBudget(self._config.retry)
+        self._trace_context = trace_context
         self._http = httpx.AsyncClient(transport=transport, mounts=dict.fromkeys(PROXYLESS_HOSTS))
 
     async def __aenter__(self) -> Self:
@@ -167,7 +178,7 @@ class AsyncTheraloopClient:
             while True:
                 await asyncio.sleep(wait_s)
                 try:
-                    response = await self._http.send(call.request(self._config), stream=True)
+                    response = await self._http.send(call.request(self._config, self._trace_context()), stream=True)
                     if response.status_code not in call.ok_statuses:
                         await response.aread()
                 except httpx.TransportError as error:

@@ -1,7 +1,7 @@
 """What is asked: every call of the API as data, and the HTTP request it becomes. Nothing here sends anything."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -23,6 +23,15 @@ NDJSON: Final = "application/x-ndjson"
 EVENT_STREAM: Final = "text/event-stream"
 _AGENT_GRACE_S: Final = 2.0
 """What the way there and back may take beyond the time that a refinement asks for."""
+
+
+TraceContext = Callable[[], Mapping[str, str]]
+"""Returns the headers by which the callee's spans join the caller's trace (`traceparent`), asked for each attempt."""
+
+
+def no_trace_context() -> Mapping[str, str]:
+    """Return no headers."""
+    return {}
 
 
 class Service(StrEnum):
@@ -47,8 +56,8 @@ class Call:
     ok_statuses: frozenset[int] = frozenset({200})
     """Statuses whose body is the answer; any other is an error."""
 
-    def request(self, config: ClientConfig) -> httpx.Request:
-        """Return the request of one attempt, carrying the time that is left now.
+    def request(self, config: ClientConfig, trace_context: Mapping[str, str]) -> httpx.Request:
+        """Return the request of one attempt, carrying the time that is left now and the caller's trace context.
 
         Raises:
             DeadlineExceeded: none is left.
@@ -57,6 +66,7 @@ class Call:
         if left_s == 0:
             raise DeadlineExceeded("the deadline passed before the request could be sent; allow more time")
         headers = {
+            **trace_context,
             "Accept": self.accept,
             DEADLINE_HEADER: self.deadline.header_value(),
             REQUEST_ID_HEADER: self.request_id,

@@ -14,10 +14,12 @@ from services.client.attempts import attempts
 from services.client.calls import (
     Call,
     Service,
+    TraceContext,
     activate_call,
     batch_call,
     checkpoints_call,
     evaluate_call,
+    no_trace_context,
     ready_call,
     refine_call,
     retire_call,
@@ -42,10 +44,21 @@ class TheraloopClient:
     looked at between reads, and one read may take as long as was left when the request was sent.
     """
 
-    def __init__(self, config: ClientConfig | None = None, *, transport: httpx.BaseTransport | None = None) -> None:
-        """Open no connection yet. `transport` replaces the network, as in tests or with a custom TLS set-up."""
+    def __init__(
+        self,
+        config: ClientConfig | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        trace_context: TraceContext = no_trace_context,
+    ) -> None:
+        """Open no connection yet.
+
+        `transport` replaces the network, as in tests or with a custom TLS set-up; `trace_context` gives the headers
+        that join the service's spans to the caller's.
+        """
         self._config = config or ClientConfig()
         self._budget = RetryBudget(self._config.retry)
+        self._trace_context = trace_context
         self._http = httpx.Client(transport=transport, mounts=dict.fromkeys(PROXYLESS_HOSTS))
 
     def __enter__(self) -> Self:
@@ -157,7 +170,7 @@ class TheraloopClient:
             while True:
                 time.sleep(wait_s)
                 try:
-                    response = self._http.send(call.request(self._config), stream=True)
+                    response = self._http.send(call.request(self._config, self._trace_context()), stream=True)
                     if response.status_code not in call.ok_statuses:
                         response.read()
                 except httpx.TransportError as error:

@@ -29,6 +29,7 @@ from services.llm.slots import Slots
 from services.llm.wire import body_of, error_of, models_of, path_of, result_of, waiting_of
 from services.settings import EngineSettings
 from services.telemetry.metrics import PlatformMetrics
+from services.telemetry.tracing import UNTRACED, Attribute, Kind, Span, Tracer
 
 _CONNECT_TIMEOUT_S: Final = 2.0
 _MAX_ENGINE_MESSAGE_CHARS: Final = 300
@@ -56,10 +57,12 @@ class VLLMClient:
         metrics: PlatformMetrics,
         *,
         retry: RetryPolicy | None = None,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._base_url = str(settings.url).rstrip("/")
         self._http = http
         self._metrics = metrics
+        self._tracer = tracer
         key = settings.api_key
         self._auth = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         self._slots = Slots(settings.max_concurrency, settings.max_queue)
@@ -67,6 +70,19 @@ class VLLMClient:
 
     async def complete(self, request: CompletionRequest, deadline: Deadline) -> CompletionResult:
         """Return exactly `request.n` choices; see the port."""
+        about = {Attribute.ENGINE_KIND: request.kind, Attribute.MODEL: request.model}
+        with self._tracer.span(f"engine {request.kind}", about, kind=Kind.CLIENT) as span:
+            result = await self._complete(request, deadline, span)
+            span.set(
+                {
+                    Attribute.PROMPT_TOKENS: result.usage.prompt_tokens,
+                    Attribute.COMPLETION_TOKENS: result.usage.completion_tokens,
+                }
+            )
+        self._count_tokens(request.kind, result)
+        return result
+
+    async def _complete(self, request: CompletionRequest, deadline: Deadline, span: Span) -> CompletionResult:
         kind = request.kind
         try:
             async with deadline.enforce():
@@ -74,16 +90,15 @@ class VLLMClient:
                 async with self._slots.slot():
                     began_s = time.perf_counter()
                     self._metrics.engine_queue_seconds.labels(kind).observe(began_s - asked_s)
+                    span.set({Attribute.ENGINE_QUEUE_S: began_s - asked_s})
                     response = await self._send("POST", path_of(request), deadline, kind, body_of(request))
                     self._metrics.engine_seconds.labels(kind).observe(time.perf_counter() - began_s)
             if response.is_error:
                 _refused(response)
-            result = result_of(request, response.content)
+            return result_of(request, response.content)
         except ServiceError as error:
             self._metrics.engine_errors.labels(kind, type(error).__name__).inc()
             raise
-        self._count_tokens(kind, result)
-        return result
 
     async def models(self, deadline: Deadline) -> tuple[str, ...]:
         """Return the names of the base model and of all loaded adapters."""
@@ -148,7 +163,7 @@ class VLLMClient:
     async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         # The deadline around the call bounds all; connecting is worth giving up sooner, as it can be tried again.
         timeout = httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S)
-        headers = self._auth | _engine_request_id()
+        headers = {**self._auth, **_engine_request_id(), **self._tracer.headers()}
         return await self._http.request(method, self._base_url + path, json=body, headers=headers, timeout=timeout)
 
     def _count_tokens(self, kind: str, result: CompletionResult) -> None:

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.types import Lifespan
 
 from services.telemetry.metrics import PlatformMetrics
+from services.telemetry.tracing import UNTRACED, Tracer
 from services.web.admission import AdmissionMiddleware, WebLimits
 from services.web.auth import Authenticator
 from services.web.edge import EdgeMiddleware
@@ -35,6 +36,7 @@ def create_app(
     metrics: PlatformMetrics,
     lifespan: Lifespan[FastAPI] | None = None,
     readiness: Sequence[ReadinessProbe] = (),
+    tracer: Tracer = UNTRACED,
 ) -> FastAPI:
     """Return the application of `service` (its short name in metrics and logs: `judge`, `agent`)."""
     app = FastAPI(
@@ -43,7 +45,7 @@ def create_app(
         description=description,
         lifespan=lifespan,
         middleware=[
-            Middleware(EdgeMiddleware, service=service, metrics=metrics),
+            Middleware(EdgeMiddleware, service=service, metrics=metrics, tracer=tracer),
             Middleware(
                 AdmissionMiddleware,
                 service=service,

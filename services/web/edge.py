@@ -1,4 +1,4 @@
-"""The outermost middleware: request id, access log, HTTP metrics, and the one place where an unforeseen error is
+"""The outermost middleware: request id, span, access log, HTTP metrics, and the one place where an unforeseen error is
 answered.
 
 Pure ASGI, so that streamed answers pass through untouched. The access log holds method, route, status, size and time:
@@ -7,6 +7,7 @@ no query, no text.
 
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -14,8 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.telemetry.metrics import PlatformMetrics
+from services.telemetry.tracing import TRACEPARENT, UNTRACED, Attribute, Span, Tracer
 from services.web.problems import log_unexpected, problem_response
-from services.web.request_id import HEADER, accept_or_make
+from services.web.request_id import HEADER, accept_or_make, request_id_of
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -37,20 +39,30 @@ class _Answer:
 class EdgeMiddleware:
     """Wraps the whole application; see the module."""
 
-    def __init__(self, app: ASGIApp, *, service: str, metrics: PlatformMetrics) -> None:
+    def __init__(self, app: ASGIApp, *, service: str, metrics: PlatformMetrics, tracer: Tracer = UNTRACED) -> None:
         self._app = app
         self._service = service
         self._metrics = metrics
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; lifespan messages pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = accept_or_make(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        request_id = accept_or_make(headers)
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        tracer = UNTRACED if scope["path"] in QUIET_PATHS else self._tracer
+        with tracer.serve(_method(scope), headers.get(TRACEPARENT)) as span:
+            if span.trace_id is not None:
+                structlog.contextvars.bind_contextvars(trace_id=span.trace_id)
+            await self._serve(scope, receive, send, span)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
+        request_id = request_id_of(scope)
         answer = _Answer()
         began_s = time.perf_counter()
         try:
@@ -60,15 +72,26 @@ class EdgeMiddleware:
             if answer.status == 0:
                 await problem_response(error, request_id)(scope, receive, _observed(send, answer, request_id))
         finally:
-            self._account(scope, answer, time.perf_counter() - began_s)
+            self._account(scope, answer, time.perf_counter() - began_s, span)
 
-    def _account(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+    def _account(self, scope: Scope, answer: _Answer, seconds: float, span: Span) -> None:
         route = getattr(scope.get("route"), "path", UNROUTED)
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        method = _method(scope)
         # Nothing was answered: the request was cancelled, as at the end of a drain. nginx calls it 499.
         status = answer.status or 499
         self._metrics.http_requests.labels(self._service, route, method, str(status)).inc()
         self._metrics.http_seconds.labels(self._service, route, method).observe(seconds)
+        span.rename(f"{method} {route}")
+        span.set(
+            {
+                Attribute.METHOD: method,
+                Attribute.ROUTE: route,
+                Attribute.STATUS: status,
+                Attribute.REQUEST_ID: request_id_of(scope),
+            }
+        )
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not answer.complete:
+            span.fail(str(status) if answer.complete else "incomplete")
         tell = _log.debug if scope["path"] in QUIET_PATHS else _log.info
         principal = scope["state"].get("principal")
         tell(
@@ -81,6 +104,10 @@ class EdgeMiddleware:
             duration_ms=round(seconds * 1000, 1),
             key=principal.name if principal else None,
         )
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "OTHER"
 
 
 def _observed(send: Send, answer: _Answer, request_id: str) -> Send:
