@@ -5,7 +5,8 @@ a container runs. It imports no vLLM: the engine is another process.
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,8 @@ class EngineConfig:
     max_adapters: int = 8
     """LoRA slots: the active judge, one in canary or shadow, one draining, and the agent's three roles, with two
     spare."""
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    """Adapter folders to serve from the start, by the names that requests use."""
     max_adapter_rank: int = 16
     """Adapters are padded to this rank, and pay for it. The trainer's default is 16."""
 
@@ -57,6 +60,8 @@ def engine_command(config: EngineConfig, python: str = sys.executable) -> list[s
     command += ["--enable-prefix-caching"]
     command += ["--enable-lora", "--max-loras", str(config.max_adapters), "--max-cpu-loras", str(config.max_adapters)]
     command += ["--max-lora-rank", str(config.max_adapter_rank)]
+    if config.adapters:
+        command += ["--lora-modules", *(f"{name}={path}" for name, path in config.adapters.items())]
     # Probabilities after the allowed-token mask: exactly the five digits, summing to one.
     command += ["--logprobs-mode", "processed_logprobs"]
     # A model's own generation defaults (top-k, repetition penalty) would bend those probabilities.

@@ -7,7 +7,7 @@ the far end: the oldest turns, the end of the draft.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -101,8 +101,7 @@ class RolePrompts:
     @cached_property
     def digest(self) -> str:
         """Hex sha256 of all prompt files and the rubric, for cache keys."""
-        parts = [_source(f"{role}.{style}.jinja") for role in Role for style in PromptStyle]
-        return hashlib.sha256("\x1f".join([VERSION, self._rubric.digest, *parts]).encode()).hexdigest()
+        return _digest(self._rubric, PromptStyle)
 
     def critic(self, case: RoleInput, style: PromptStyle) -> RolePrompt:
         """Ask what is wrong in the deficient dimensions."""
@@ -156,6 +155,16 @@ class RolePrompts:
         if style is not PromptStyle.CHAT:
             return _FENCE.sub(" ", " ".join(text.split()))
         return _FENCE.sub(" ", _OUR_TAGS.sub("<\u200b", text))
+
+
+def style_digest(style: PromptStyle, rubric: Rubric) -> str:
+    """Return the hex sha256 of one style's prompt files and the rubric: what an adapter is bound to."""
+    return _digest(rubric, (style,))
+
+
+def _digest(rubric: Rubric, styles: Iterable[PromptStyle]) -> str:
+    parts = [_source(f"{role}.{style}.jinja") for role in Role for style in styles]
+    return hashlib.sha256("\x1f".join([VERSION, rubric.digest, *parts]).encode()).hexdigest()
 
 
 def _source(name: str) -> str:

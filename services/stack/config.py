@@ -20,10 +20,19 @@ def released_checkpoints() -> Path | None:
 
     None where the trainer is not installed: then the bare base model judges.
     """
+    return _beside_trainer("released")
+
+
+def released_roles() -> Path | None:
+    """Return the folder of the role adapters that come with the project; None where the trainer is not installed."""
+    return _beside_trainer("released_roles")
+
+
+def _beside_trainer(name: str) -> Path | None:
     trainer = find_spec("trainer")
     if trainer is None or trainer.origin is None:
         return None
-    folder = Path(trainer.origin).parent / "released"
+    folder = Path(trainer.origin).parent / name
     return folder if folder.is_dir() else None
 
 
@@ -50,6 +59,8 @@ class StackConfig:
     ports: Ports = field(default_factory=Ports)
     checkpoints: Path | None = field(default_factory=released_checkpoints)
     """The judge's registry; None: the bare base model judges."""
+    roles: Path | None = field(default_factory=released_roles)
+    """Released role adapters; None, or none that fits the model: the base model plays the roles."""
     cache_dir: Path = field(default_factory=default_cache_dir)
     state_dir: Path = field(default_factory=default_state_dir)
     engine_start_timeout_s: float = 600.0

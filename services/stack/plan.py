@@ -15,6 +15,7 @@ from pathlib import Path
 
 from services.engine.provision import ProvisionedModel
 from services.engine.server import EngineConfig, engine_command, engine_environment
+from services.roles.adapters import RoleAdapters
 from services.stack.config import StackConfig
 from services.stack.part import HttpProbe, Part, TcpProbe
 from services.web.keys import new_cache_key
@@ -54,11 +55,15 @@ def find_redis_server() -> Path | None:
 
 
 def plan_parts(
-    config: StackConfig, model: ProvisionedModel, redis_server: Path | None, run_secrets: RunSecrets
+    config: StackConfig,
+    model: ProvisionedModel,
+    redis_server: Path | None,
+    run_secrets: RunSecrets,
+    roles: RoleAdapters | None = None,
 ) -> list[Part]:
-    """Return the parts of the stack in start order."""
+    """Return the parts of the stack in start order; without role adapters the base model plays the roles."""
     cache_environment: dict[str, str] = {}
-    parts = [_engine(config, model)]
+    parts = [_engine(config, model, roles)]
     if redis_server is not None:
         parts.append(_redis(config, redis_server, run_secrets))
         cache_environment = {
@@ -66,11 +71,13 @@ def plan_parts(
             "THERALOOP_CACHE_KEY": run_secrets.cache_key,
         }
     parts.append(_service("judge", config.ports.judge, config, _judge_settings(config, model) | cache_environment))
-    parts.append(_service("agent", config.ports.agent, config, _agent_settings(config, model) | cache_environment))
+    parts.append(
+        _service("agent", config.ports.agent, config, _agent_settings(config, model, roles) | cache_environment)
+    )
     return parts
 
 
-def _engine(config: StackConfig, model: ProvisionedModel) -> Part:
+def _engine(config: StackConfig, model: ProvisionedModel, roles: RoleAdapters | None) -> Part:
     engine = EngineConfig(
         model_path=model.path,
         served_name=model.name,
@@ -78,6 +85,7 @@ def _engine(config: StackConfig, model: ProvisionedModel) -> Part:
         device=config.device,
         window_tokens=config.window_tokens,
         kv_cache_gib=config.kv_cache_gib,
+        adapters={adapter.name: adapter.path for adapter in roles.adapters} if roles else {},
     )
     return Part(
         name="engine",
@@ -123,10 +131,18 @@ def _judge_settings(config: StackConfig, model: ProvisionedModel) -> dict[str, s
     }
 
 
-def _agent_settings(config: StackConfig, model: ProvisionedModel) -> dict[str, str]:
-    return {
+def _agent_settings(config: StackConfig, model: ProvisionedModel, roles: RoleAdapters | None) -> dict[str, str]:
+    return _roles_played(roles) | {
         "THERALOOP_AGENT_ENGINE_URL": f"http://{_LOOPBACK}:{config.ports.engine}",
         "THERALOOP_AGENT_ENGINE_MODEL": model.name,
         "THERALOOP_AGENT_ROLES_FINGERPRINT": model.fingerprint,
         "THERALOOP_AGENT_JUDGE_URL": f"http://{_LOOPBACK}:{config.ports.judge}",
     }
+
+
+def _roles_played(roles: RoleAdapters | None) -> dict[str, str]:
+    if roles is None:
+        return {}
+    settings = {f"{adapter.role.upper()}_MODEL": adapter.name for adapter in roles.adapters}
+    settings |= {f"{adapter.role.upper()}_STYLE": roles.style.value for adapter in roles.adapters}
+    return {f"THERALOOP_AGENT_ROLES_{name}": value for name, value in settings.items()}

@@ -17,6 +17,7 @@ from services.stack.events import Notice, OnEvent
 from services.stack.part import Part
 from services.stack.plan import RunSecrets, find_redis_server, plan_parts
 from services.stack.preflight import check_machine, inspect_machine
+from services.stack.roles import choose_role_adapters
 from services.stack.state import RunningStack, clear_state, write_state
 from services.stack.supervisor import RestartPolicy, Supervisor
 
@@ -42,7 +43,8 @@ def run_stack(config: StackConfig, on_event: OnEvent, work: Work | None = None) 
     redis_server = find_redis_server()
     if redis_server is None:
         on_event(Notice("no Redis or Valkey server was found: each service caches in its own process"))
-    parts = plan_parts(config, model, redis_server, RunSecrets())
+    roles = choose_role_adapters(config.roles, model, on_event)
+    parts = plan_parts(config, model, redis_server, RunSecrets(), roles)
     stack = _describe(config, model, has_redis=redis_server is not None)
     asyncio.run(_supervise(parts, stack, config, on_event, work))
 
