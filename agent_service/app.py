@@ -25,6 +25,7 @@ from agent_service.ports import Judge
 from agent_service.readiness import readiness_probes
 from agent_service.roles.coach import Coach
 from agent_service.roles.critic import Critic
+from agent_service.roles.silent import SilentCoach, SilentCritic
 from agent_service.roles.speaker import RoleModel, Speaker
 from agent_service.roles.therapist import TemperatureLadder, Therapist
 from agent_service.rounds import RoundRunner
@@ -34,7 +35,7 @@ from services.cache.build import build_cache
 from services.cache.memo import ComputeOnce
 from services.client import AsyncTheraloopClient, ClientConfig
 from services.llm.vllm import VLLMClient
-from services.roles.prompts import RolePrompts
+from services.roles.prompts import Role, RolePrompts
 from services.rubric.rubric import default_rubric
 from services.telemetry.metrics import PlatformMetrics, process_registry
 from services.telemetry.tracing import UNTRACED, Tracer, tracer_of
@@ -106,8 +107,11 @@ def build_pipeline(
     memo: ComputeOnce,
     metrics: RefineMetrics,
     tracer: Tracer = UNTRACED,
+    silent: frozenset[Role] = frozenset(),
 ) -> RefinePipeline:
     """Return the pipeline over a judge and a speaker: the domain, wired as the settings say.
+
+    Critic and Coach can be `silent`: then the rubric's anchors stand in, as the evaluation's ablations have it.
 
     Raises:
         DataInvalid: a crisis data file is unusable.
@@ -118,7 +122,7 @@ def build_pipeline(
     checks = TextChecks(screen.is_dangerous_reply, LengthLimits(**settings.length.model_dump()))
     prompts = _prompts(settings.roles)
     times = StageTimes()
-    runner = _runner(settings, prompts, judge, speaker, checks, times, metrics, tracer)
+    runner = _runner(settings, prompts, judge, speaker, checks, times, metrics, tracer, silent)
     return RefinePipeline(
         judge=judge,
         loop=RefineLoop(runner, screen, times),
@@ -151,6 +155,7 @@ def _runner(
     times: StageTimes,
     metrics: RefineMetrics,
     tracer: Tracer,
+    silent: frozenset[Role],
 ) -> RoundRunner:
     roles, base, rubric = settings.roles, settings.engine.model, default_rubric()
     critic = RoleModel(roles.critic_model or base, roles.critic_style, roles.critic_tokens, roles.fingerprint)
@@ -160,8 +165,10 @@ def _runner(
     )
     ladder = TemperatureLadder(roles.lowest_temperature, roles.highest_temperature, roles.top_p)
     return RoundRunner(
-        critic=Critic(speaker, prompts, critic, rubric),
-        coach=Coach(speaker, prompts, coach, rubric, max_changes=roles.max_changes),
+        critic=SilentCritic(rubric) if Role.CRITIC in silent else Critic(speaker, prompts, critic, rubric),
+        coach=SilentCoach(rubric, max_changes=roles.max_changes)
+        if Role.COACH in silent
+        else Coach(speaker, prompts, coach, rubric, max_changes=roles.max_changes),
         therapist=Therapist(speaker, prompts, therapist, ladder),
         judge=judge,
         checks=checks,

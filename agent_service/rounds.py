@@ -15,6 +15,7 @@ from agent_service.policy import Stop
 from agent_service.ports import Emit, Judge, JudgeFailure
 from agent_service.roles.coach import Coach
 from agent_service.roles.critic import Critic
+from agent_service.roles.silent import SilentCoach, SilentCritic
 from agent_service.roles.therapist import NoRewrite, Rewrite, Therapist, seed_of
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import Dimension
@@ -103,8 +104,8 @@ class RoundRunner:
     def __init__(
         self,
         *,
-        critic: Critic,
-        coach: Coach,
+        critic: Critic | SilentCritic,
+        coach: Coach | SilentCoach,
         therapist: Therapist,
         judge: Judge,
         checks: TextChecks,
