@@ -2,7 +2,8 @@
 
 One client, one round each, on drafts that no cache knows. Thresholds of 5 make every draft go through the whole loop,
 thresholds of 1 let every draft pass: the clock is measured here, not the judge's taste. Baselines in the same run: four
-candidates against one, a passed draft against one judgment, a repeat from the cache against the first time.
+candidates against one (asked: at most 1.6 times), a passed draft against one judgment, a repeat from the cache against
+the first time (asked: under 20 ms, the judge's own cached answer included).
 """
 
 import asyncio
@@ -100,7 +101,7 @@ async def _measure(url: str | None, judge: str, agent: str, drafts: int, passed:
                     await clock.refine(agent, reply.fresh(), candidates)
     rows = [_row(what, values, clock) for what, values in sorted(clock.seen.items()) if values]
     judged = {f"judged_of_{count}": round(fmean(numbers), 2) for count, numbers in sorted(clock.judged.items())}
-    report.show(rows, engine, outcomes=clock.outcomes, **judged)
+    report.show(rows, engine, outcomes=clock.outcomes, **judged, **_asked(clock))
 
 
 def _body(reply: Reply, threshold: float, candidates: int) -> dict[str, object]:
@@ -118,6 +119,18 @@ def _row(what: str, values: list[float], clock: Clock) -> dict[str, object]:
         "times one judgment": p50 / median(clock.seen["one judgment"]),
         "times one candidate": p50 / median(clock.seen[one]) if (one := _with_one(what)) in clock.seen else None,
     }
+
+
+def _asked(clock: Clock) -> dict[str, float]:
+    """Return the figures that have a bound: candidates in one batch, a passed draft, a repeat from the cache."""
+    p50 = {what: median(values) for what, values in clock.seen.items() if values}
+    ratios = {
+        "candidates_4_over_1": ("refine, 4 candidates: therapist", "refine, 1 candidate: therapist"),
+        "passed_over_one_judgment": ("refine, draft passes", "one judgment"),
+    }
+    asked = {name: round(p50[a] / p50[b], 2) for name, (a, b) in ratios.items() if a in p50 and b in p50}
+    repeated = p50.get("refine, 4 candidates, repeated")
+    return asked if repeated is None else {**asked, "cached_repeat_p50_ms": round(repeated, 1)}
 
 
 def _with_one(what: str) -> str:
