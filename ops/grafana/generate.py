@@ -18,7 +18,11 @@ FOLDER: Final = Path(__file__).parent / "dashboards"
 
 def render(page: Page) -> str:
     """Return the dashboard's JSON."""
-    return json.dumps(build(page), cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
+    document = json.loads(json.dumps(build(page), cls=JSONEncoder))
+    for variable in document["templating"]["list"]:
+        for only_of_intervals in ("auto", "auto_count", "auto_min"):  # which the SDK writes to every variable
+            variable.pop(only_of_intervals, None)
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def _chart(chart: Chart) -> Builder[model.Panel]:
         .targets(_targets(chart.queries, instant=False))
     )
     if chart.bad is not None:
-        style = common.GraphThresholdsStyleConfig().mode(common_model.GraphTresholdsStyleMode.DASHED)
+        style = common.GraphThresholdsStyleConfig().mode(common_model.GraphThresholdsStyleMode.DASHED)
         builder = builder.thresholds_style(style)
     if chart.stacked:
         builder = builder.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))

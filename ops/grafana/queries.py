@@ -4,6 +4,13 @@
 kind has happened yet, are shown as zero (`or on () vector(0)`), so that no data means that nobody was scraped.
 """
 
+import re
+
+
+def filled(expression: str, rate_interval: str) -> str:
+    """Return an expression with Grafana's variables set as `All` sets them."""
+    return re.sub(r"\$(service|checkpoint)\b", ".*", expression.replace("$__rate_interval", rate_interval))
+
 
 def quantile(share: float, histogram: str, by: str, selector: str = "") -> str:
     """Return the quantile of a histogram by labels; a window without observations has none."""

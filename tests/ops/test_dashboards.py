@@ -9,6 +9,7 @@ import pytest
 
 from ops.grafana.generate import FOLDER, PAGES, render
 from ops.grafana.panels import Page
+from ops.grafana.queries import filled
 from tests.ops.metric_names import known_names, names_in
 
 pytestmark = pytest.mark.ops
@@ -20,13 +21,8 @@ def panels(page: Page) -> Iterator[dict[str, Any]]:
     yield from (panel for panel in document["panels"] if panel["type"] != "row")
 
 
-def filled(expression: str) -> str:
-    """Return an expression with Grafana's variables set as `All` sets them."""
-    return re.sub(r"\$(service|checkpoint)\b", ".*", expression.replace("$__rate_interval", "5m"))
-
-
 QUERIES = [
-    pytest.param(filled(target["expr"]), id=f"{page.uid}: {panel['title']} {target['refId']}")
+    pytest.param(filled(target["expr"], "5m"), id=f"{page.uid}: {panel['title']} {target['refId']}")
     for page in PAGES
     for panel in panels(page)
     for target in panel["targets"]
@@ -54,7 +50,8 @@ def test_a_panel_has_a_question_a_unit_and_its_own_place(page: Page) -> None:
     places: set[tuple[int, int]] = set()
     for panel in panels(page):
         assert panel["description"].endswith((".", "%", "1.")), panel["title"]
-        unit = panel["fieldConfig"]["defaults"].get("unit") or panel["options"]["yAxis"]["unit"]
+        charted = panel["type"] != "heatmap"
+        unit = panel["fieldConfig"]["defaults"]["unit"] if charted else panel["options"]["yAxis"]["unit"]
         assert unit, panel["title"]
         place = panel["gridPos"]
         cells = {
@@ -72,7 +69,7 @@ def test_every_legend_names_labels_that_the_query_keeps(page: Page) -> None:
     for panel in panels(page):
         for target in panel["targets"]:
             kept = set(re.findall(r"\bby \(([^)]*)\)", target["expr"]))
-            if not kept or ":" in "".join(names_in(filled(target["expr"]))):
+            if not kept or ":" in "".join(names_in(filled(target["expr"], "5m"))):
                 continue  # a plain selector or a recorded rule keeps its own labels
             labels = {label.strip() for group in kept for label in group.split(",")}
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= labels, panel["title"]

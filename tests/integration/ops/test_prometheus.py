@@ -15,10 +15,11 @@ import pytest
 import yaml
 
 from ops.grafana.generate import PAGES
+from ops.grafana.queries import filled
 from services.stack.part import HttpProbe, Part
 from services.stack.plan import RunSecrets
 from tests.ops.metric_names import ROOT, engine_names
-from tests.ops.test_dashboards import filled, panels
+from tests.ops.test_dashboards import panels
 from tests.support.real_parts import RealEngine, free_ports, planned_parts, running
 from tests.support.tools import tool
 
@@ -144,7 +145,7 @@ def test_the_record_of_the_engines_metrics_is_true(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("title", "expression"),
     [
-        pytest.param(panel["title"], filled(target["expr"]), id=f"{page.uid}: {panel['title']} {target['refId']}")
+        pytest.param(panel["title"], filled(target["expr"], "5m"), id=f"{page.uid}: {panel['title']} {target['refId']}")
         for page in PAGES
         for panel in panels(page)
         for target in panel["targets"]
