@@ -126,11 +126,11 @@ async def _evaluate(
     steering = str(settings.judge.url).rstrip("/")
     if verdict.rstrip("/") == steering:
         raise DataInvalid(f"{verdict} steers the loop; its own verdict proves nothing: give another judge")
-    access = {"api_key": settings.judge.api_key}
+    key = settings.judge.api_key
     async with (
         httpx.AsyncClient() as http,
-        AsyncTheraloopClient(ClientConfig(judge_url=steering, **access)) as judge,
-        AsyncTheraloopClient(ClientConfig(judge_url=verdict, **access)) as other,
+        AsyncTheraloopClient(ClientConfig(judge_url=steering, api_key=key)) as judge,
+        AsyncTheraloopClient(ClientConfig(judge_url=verdict, api_key=key)) as other,
     ):
         engine = VLLMClient(settings.engine, http, PlatformMetrics(CollectorRegistry()))
         pipelines = build_pipelines(settings, variants, judge=HttpJudge(judge), engine=engine, listing=engine)

@@ -11,7 +11,7 @@ from services.rubric.rubric import default_rubric
 FINGERPRINT = "f" * 64
 
 
-def write_role_adapters(registry: Path, version: str = "roles-1", **changed: object) -> Path:
+def write_role_adapters(registry: Path, version: str = "roles-1", changed: Mapping[str, object] | None = None) -> Path:
     """Write a folder whose manifest fits it; `changed` replaces fields of the manifest."""
     folder = registry / version
     entries = {role: RoleEntry(files=_files(folder / role.value), configuration={}, loss={}) for role in Role}
@@ -24,7 +24,7 @@ def write_role_adapters(registry: Path, version: str = "roles-1", **changed: obj
         lora_rank=16,
         roles=entries,
     )
-    (folder / MANIFEST_FILE).write_text(manifest.model_copy(update=changed).model_dump_json(), encoding="utf-8")
+    (folder / MANIFEST_FILE).write_text(manifest.model_copy(update=changed or {}).model_dump_json(), encoding="utf-8")
     return folder
 
 

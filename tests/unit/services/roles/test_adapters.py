@@ -35,7 +35,7 @@ def test_a_sound_folder_gives_one_adapter_a_role_under_a_name_of_its_content(tmp
 )
 def test_what_does_not_fit_is_refused_with_the_reason(changed: dict[str, object], reason: str, tmp_path: Path) -> None:
     with pytest.raises(AdaptersInvalid, match=reason):
-        _verify(write_role_adapters(tmp_path, **changed))
+        _verify(write_role_adapters(tmp_path, changed=changed))
 
 
 def test_a_renamed_folder_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def _choose(registry: Path | None) -> tuple[RoleAdapters | None, list[str]]:
 
 def test_the_newest_set_that_fits_is_served_and_what_does_not_fit_is_said(tmp_path: Path) -> None:
     write_role_adapters(tmp_path, "roles-1")
-    write_role_adapters(tmp_path, "roles-2", base_fingerprint="e" * 64)
+    write_role_adapters(tmp_path, "roles-2", {"base_fingerprint": "e" * 64})
     found, said = _choose(tmp_path)
     assert found is not None
     assert found.version == "roles-1"
