@@ -11,7 +11,7 @@ TORCH := 2.13.0
 # Override to test a part: make test-unit TESTS=tests/unit/services/engine
 TESTS ?= tests/unit
 
-.PHONY: help setup demo up test test-unit test-integration test-soak test-ops test-images lint format bench lock train clean
+.PHONY: help setup demo up test test-unit test-integration test-soak test-ops test-images lint format bench lock train train-roles clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: setup ## Run every benchmark, each against a baseline in the same run
 
 train: setup ## Train, measure and package a judge checkpoint
 	@$(BIN)/python -m trainer train
+
+train-roles: setup ## Build the roles' data, train the three role adapters and release them
+	@$(BIN)/python -m trainer roles
 
 # uv.lock is not kept (it holds the addresses of one machine's package index); the exported requirements are.
 lock: ## Resolve the dependencies anew and export them with hashes to requirements/dev.txt

@@ -12,6 +12,7 @@ from trainer.data import commands as data
 from trainer.errors import TrainerError
 from trainer.packaging import commands as packaging
 from trainer.recipe_command import train_command
+from trainer.roles import commands as roles
 from trainer.stress import commands as stress
 from trainer.training import commands as training
 
@@ -35,6 +36,9 @@ app.command("stress")(stress.stress_command)
 app.command("package")(packaging.package_command)
 app.command("index")(packaging.index_command)
 app.command("train")(train_command)
+app.command("role-data")(roles.role_data_command)
+app.command("roles")(roles.roles_command)
+app.command("drafts")(roles.drafts_command)
 app.command("inspect")(packaging.inspect_command)
 
 

@@ -1,0 +1,59 @@
+"""What the roles learn from: train questions alone, in the agent's prompts, in the form that its parsers accept."""
+
+import json
+
+from services.contracts.dimensions import DIMENSIONS
+from services.contracts.drafts import Band, Draft
+from services.roles.parsing import parse_critique, parse_plan
+from services.roles.prompts import Role
+from tests.unit.trainer.roles.conftest import BETTER, RATER, WORSE, Inputs
+from trainer.roles.data import build_examples, examples_file
+from trainer.roles.drafts import write_drafts
+from trainer.roles.examples import RoleExample, read_examples
+
+
+def _built(inputs: Inputs) -> dict[Role, list[RoleExample]]:
+    folder = inputs.config.work / "data"
+    build_examples(inputs.config, inputs.mentalchat, None, folder)
+    return {role: [e for e in read_examples(examples_file(folder, role)) if e.source == "mentalchat"] for role in Role}
+
+
+def test_only_questions_of_the_train_part_come_in(inputs: Inputs) -> None:
+    for examples in _built(inputs).values():
+        assert {example.question for example in examples} == {f"mentalchat:{number}" for number in range(5)}
+
+
+def test_each_target_continues_its_prompt_in_the_form_that_the_agent_reads(inputs: Inputs) -> None:
+    built = _built(inputs)
+    critic, coach, therapist = (built[role][0] for role in Role)
+    said = parse_critique(f"- relevance:{critic.completion}", DIMENSIONS, WORSE)
+    assert critic.prompt.endswith(f"- {said[0].dimension}:")
+    assert any("does not reflect the worries" in item.issue for item in said)
+    assert coach.prompt.endswith("Changes:\n1.")
+    plan = parse_plan(f"1.{coach.completion}", 3)
+    assert any(step.startswith("Open with what was heard: It sounds exhausting") for step in plan)
+    assert any("write them down" in step for step in plan)
+    assert therapist.prompt.endswith("Better reply:")
+    assert therapist.completion == f" {BETTER}"
+    assert all(step in therapist.prompt for step in plan)
+
+
+def test_what_is_left_out_is_reported_by_reason(inputs: Inputs) -> None:
+    inputs = Inputs(inputs.mentalchat, inputs.config.model_copy(update={"work": inputs.config.work / "short"}))
+    data = inputs.config.data.model_copy(update={"target_chars": (10, 100)})
+    config = inputs.config.model_copy(update={"data": data})
+    folder = config.work / "data"
+    counts = build_examples(config, inputs.mentalchat, None, folder)
+    report = json.loads((folder / "report.json").read_bytes())
+    assert counts[Role.THERAPIST] == 0
+    assert report["dropped"]["therapist"]["target_too_long"] == 10
+    assert report["dropped"]["therapist"]["no_target_for_the_question"] == 10
+
+
+def test_drafts_come_from_held_out_questions_in_bands(inputs: Inputs) -> None:
+    out = inputs.config.work / "drafts.jsonl"
+    source = inputs.config.data.mentalchat
+    counts = write_drafts(source.ratings, source.split, ["test"], RATER, {Band.LOW: 5, Band.GOOD: 5}, 7, out)
+    drafts = [Draft.model_validate_json(line) for line in out.read_text("utf-8").splitlines()]
+    assert counts == {Band.LOW: 1, Band.MID: 0, Band.GOOD: 1}
+    assert [(draft.band, draft.response) for draft in drafts] == [(Band.LOW, WORSE), (Band.GOOD, BETTER)]
