@@ -80,6 +80,14 @@ class PointerStoreContract:
         assert (await store.read()).retired == frozenset()
         assert [kept.action for kept in await store.audit(10)] == ["activate", "retire"]
 
+    async def test_wrong_clocks_decide_nothing(self, store: PointerStore) -> None:
+        first = successor(None, FIRST)
+        second = successor(first, SECOND)
+        await store.advance(first, entry(first).model_copy(update={"at": datetime(2099, 1, 1, tzinfo=UTC)}))
+        await store.advance(second, entry(second).model_copy(update={"at": datetime(1970, 1, 1, tzinfo=UTC)}))
+        assert (await store.read()).pointer == second
+        assert [kept.version for kept in await store.audit(10)] == ["second", "first"]
+
     async def test_report_comes_back(self, store: PointerStore) -> None:
         assert tuple(await store.exchange(report("one"))) == (report("one"),)
         assert tuple(await store.exchange(report("one"))) == (report("one"),)

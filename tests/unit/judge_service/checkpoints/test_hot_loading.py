@@ -1,6 +1,7 @@
 """The hot loader against engines in memory: each outcome of issue and design, and each fault."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable
 
@@ -61,6 +62,16 @@ async def test_arrival_is_promoted_and_the_old_one_unloads_only_when_its_request
     assert set(world.engines[0].adapters) == {new}
     steps = [step.to for step in replica.view("second").history]
     assert steps[-3:] == [State.LOADING, State.CANARY, State.ACTIVE]
+
+
+@pytest.mark.parametrize("written_s", [0, 4_000_000_000], ids=["a clock of 1970", "a clock of 2096"])
+async def test_arrival_is_promoted_whatever_clock_it_was_written_by(world: World, written_s: int) -> None:
+    world.add("first", 3.0)
+    replica = await _started(world)
+    label = world.add("second", 4.0)
+    os.utime(world.root / "second", (written_s, written_s))
+    await replica.settle()
+    assert replica.serving == label
 
 
 async def test_drain_is_bounded(world: World) -> None:
