@@ -28,8 +28,8 @@ _VERSIONS = ("amber", "blue")
 _PATIENCE_S = 900.0
 
 
-async def measure(engine_url: str, *, swaps: int, clients: int, golden: int, limit_s: float) -> SwapRun:
-    """Return what `clients` saw during `swaps` swaps, each proven by `golden` golden cases."""
+async def measure(engine_url: str, *, swaps: int, clients: int, rest: int, golden: int, limit_s: float) -> SwapRun:
+    """Return what `clients` saw during `swaps` swaps, each proven by `golden` cases, with `rest` replies in between."""
     model = provision(EMBEDDED, default_cache_dir(), lambda _: None)
     engine_settings = EngineSettings.model_validate({"url": engine_url})
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ async def measure(engine_url: str, *, swaps: int, clients: int, golden: int, lim
             async with httpx.AsyncClient(transport=transport, base_url="http://judge", timeout=_PATIENCE_S) as judge:
                 while (await judge.get("/readyz")).status_code != httpx.codes.OK:  # noqa: ASYNC110 - asked over HTTP
                     await asyncio.sleep(0.2)
-                return await swap_under_load(judge, _VERSIONS, swaps=swaps, clients=clients, limit_s=limit_s)
+                return await swap_under_load(judge, _VERSIONS, swaps=swaps, clients=clients, rest=rest, limit_s=limit_s)
 
 
 def summary(run: SwapRun, *, clients: int) -> dict[str, object]:
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--engine", default="http://127.0.0.1:8100")
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--rest", type=int, default=12, help="replies of each client between two swaps: the baseline")
     parser.add_argument("--golden", type=int, default=3)
     parser.add_argument("--limit-s", type=float, default=3600.0, help="begin no further swap after this many seconds")
     parser.add_argument("--out", type=Path)
@@ -90,6 +91,7 @@ def main() -> None:
             options.engine,
             swaps=options.swaps,
             clients=options.clients,
+            rest=options.rest,
             golden=options.golden,
             limit_s=options.limit_s,
         )

@@ -65,9 +65,15 @@ class SwapRun:
 
 
 async def swap_under_load(
-    judge: httpx.AsyncClient, versions: Sequence[str], *, swaps: int, clients: int, limit_s: float = math.inf
+    judge: httpx.AsyncClient,
+    versions: Sequence[str],
+    *,
+    swaps: int,
+    clients: int,
+    rest: int = 2,
+    limit_s: float = math.inf,
 ) -> SwapRun:
-    """Swap between two versions while `clients` ask, some replies between any two swaps.
+    """Swap between two versions while `clients` ask, each of them `rest` times between any two swaps.
 
     There are `swaps` of them, or as many as begin within `limit_s` seconds.
     """
@@ -87,7 +93,7 @@ async def swap_under_load(
                 if time.monotonic() > end_s:
                     break
                 await _activate(judge, versions[number % 2], run)
-                await _replies_more(run, clients)
+                await _replies_more(run, rest * clients)
         finally:
             stop.set()
 
@@ -145,9 +151,9 @@ async def _activate(judge: httpx.AsyncClient, version: str, run: SwapRun) -> Non
         run.failures.append(f"activate {version}: {answer.text[:200]}")
 
 
-async def _replies_more(run: SwapRun, clients: int) -> None:
-    """Return when every client has had two more replies: load without a swap."""
-    wanted = len(run.replies) + len(run.failures) + 2 * clients
+async def _replies_more(run: SwapRun, count: int) -> None:
+    """Return when there were that many more replies: load without a swap."""
+    wanted = len(run.replies) + len(run.failures) + count
     while len(run.replies) + len(run.failures) < wanted:  # noqa: ASYNC110 - the replies come over HTTP
         await asyncio.sleep(0.05)
 
