@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from services.cli.app import app as theraloop
 from tests.ops.metric_names import ROOT, RULE_FILES, known_names, names_in, rules
 from tests.support.tools import tool
 
@@ -79,6 +81,13 @@ def test_a_runbook_names_only_metrics_and_alerts_that_exist(runbook: Path) -> No
     histograms = {name.removesuffix("_count") for name in known_names() if name.endswith("_count")}
     assert metrics <= known_names() | histograms
     assert set(re.findall(r"\bTheraloop[A-Z]\w+", text)) <= set(ALERT_NAMES)
+
+
+@pytest.mark.parametrize("runbook", sorted((ROOT / "ops/runbooks").glob("*.md")), ids=lambda file: str(file.stem))
+def test_a_runbook_names_only_commands_that_the_command_line_takes(runbook: Path) -> None:
+    for command in re.findall(r"`theraloop ([^`]+)`", runbook.read_text(encoding="utf-8")):
+        words = [word.strip("[]") for word in command.split()]
+        assert CliRunner().invoke(theraloop, [*words, "--help"]).exit_code == 0, command
 
 
 def test_there_are_rules() -> None:
