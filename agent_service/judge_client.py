@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from contextlib import aclosing
 
+import structlog
+
 from agent_service.ports import JudgeFailure
 from services import errors
 from services.client import AsyncTheraloopClient
@@ -30,7 +32,9 @@ class HttpJudge:
     async def evaluate(self, turns: tuple[Turn, ...], response: str, deadline: Deadline) -> Evaluation:
         """Return the judgment of one reply; see the port."""
         try:
-            return await self._client.evaluate(EvaluateRequest(context=turns, response=response), deadline=deadline)
+            return await self._client.evaluate(
+                EvaluateRequest(context=turns, response=response), deadline=deadline, request_id=_request_id()
+            )
         except ClientError as error:
             raise _translated(error) from error
 
@@ -42,12 +46,19 @@ class HttpJudge:
         results: dict[int, Evaluation | JudgeFailure] = {}
         missing: errors.ServiceError = errors.DependencyUnavailable("the judge left the reply out of its answer")
         try:
-            async with aclosing(self._client.evaluate_batch(items, deadline=deadline)) as lines:
+            async with aclosing(
+                self._client.evaluate_batch(items, deadline=deadline, request_id=_request_id())
+            ) as lines:
                 async for line in lines:
                     results[line.index] = _result(line)
         except ClientError as error:
             missing = _translated(error)
         return [results.get(index, JudgeFailure(missing)) for index in range(len(items))]
+
+
+def _request_id() -> str | None:
+    """Return the id of the request that is being answered, so that the judge logs and traces under the same."""
+    return structlog.contextvars.get_contextvars().get("request_id")
 
 
 def _result(line: BatchLine) -> Evaluation | JudgeFailure:

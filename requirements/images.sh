@@ -9,13 +9,15 @@ mapfile -t accelerator < <(sed -nE 's/^name = "((nvidia|cuda).*)"/\1/p' uv.lock)
 prune=()
 for package in "${accelerator[@]}"; do prune+=(--prune "$package"); done
 
-# image file, then the extra of pyproject.toml that it is made of
-while read -r image extra; do
-  "$uv" export --frozen --quiet --extra "$extra" --no-emit-project --no-emit-package torch "${prune[@]}" \
+# image file, then the extras of pyproject.toml that it is made of
+while read -r image extras; do
+  extra=()
+  for name in $extras; do extra+=(--extra "$name"); done
+  "$uv" export --frozen --quiet "${extra[@]}" --no-emit-project --no-emit-package torch "${prune[@]}" \
     --no-annotate --no-header -o "requirements/$image.txt"
 done <<'IMAGES'
-judge judge
-agent agent
+judge judge tracing
+agent agent tracing
 trainer trainer
 engine-cpu engine-cpu
 IMAGES

@@ -2,6 +2,7 @@ import json
 
 import httpx
 import pytest
+import structlog
 
 from agent_service.judge_client import HttpJudge
 from agent_service.ports import JudgeFailure
@@ -51,6 +52,19 @@ async def test_each_answer_of_the_judge_becomes_one_error(status: int, error: ty
     judge = _judge(status, json.dumps(_problem(status)).encode(), "application/problem+json")
     with pytest.raises(error):
         await judge.evaluate(TURNS, "reply", Deadline.after(5))
+
+
+async def test_the_judge_is_asked_under_the_id_of_the_request_that_is_being_answered() -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json=SCORED)
+
+    client = AsyncTheraloopClient(ClientConfig(judge_url="http://judge"), transport=httpx.MockTransport(answer))
+    with structlog.contextvars.bound_contextvars(request_id="partner-7"):
+        await HttpJudge(client).evaluate(TURNS, "reply", Deadline.after(5))
+    assert sent[0].headers["X-Request-ID"] == "partner-7"
 
 
 async def test_a_judgment_is_returned() -> None:

@@ -243,6 +243,8 @@ async def test_spans_say_what_was_asked_and_what_came_of_it(tokenizer: PromptTok
             Attribute.STATUS: 200,
             Attribute.REQUEST_ID: "r-1",
         }
+        requests = [span for span in recorded.spans if span.kind is SpanKind.SERVER]
+        assert [(span.attributes or {})[Attribute.REQUEST_ID] for span in requests] == ["r-1"] * 3
         assert dict(recorded.named("refine").attributes or {}) == {
             Attribute.OUTCOME: "refined",
             Attribute.CACHE_HIT: False,

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import pytest
 
 from services.client import AsyncTheraloopClient, ClientConfig, Service, TheraloopClient
+from services.client.calls import TraceContext, no_trace_context
 from services.contracts.evaluate import BatchLine, EvaluateRequest, Evaluation
 from services.contracts.readiness import Readiness
 from services.contracts.refine import RefineEvent, Refinement, RefineRequest
@@ -39,9 +40,10 @@ OpenDoor = Callable[..., Door]
 class _Blocking:
     script: Script
     config: ClientConfig = CONFIG
+    trace_context: TraceContext = no_trace_context
 
     def _client(self) -> TheraloopClient:
-        return TheraloopClient(self.config, transport=self.script.transport())
+        return TheraloopClient(self.config, transport=self.script.transport(), trace_context=self.trace_context)
 
     def evaluate(self, deadline: Deadline | None = None, request_id: str | None = None) -> Evaluation:
         with self._client() as client:
@@ -68,10 +70,13 @@ class _Blocking:
 class _Async:
     script: Script
     config: ClientConfig = CONFIG
+    trace_context: TraceContext = no_trace_context
 
     def _run(self, use: Callable[[AsyncTheraloopClient], Coroutine[None, None, Result]]) -> Result:
         async def run() -> Result:
-            async with AsyncTheraloopClient(self.config, transport=self.script.transport()) as client:
+            async with AsyncTheraloopClient(
+                self.config, transport=self.script.transport(), trace_context=self.trace_context
+            ) as client:
                 return await use(client)
 
         return asyncio.run(run())

@@ -29,7 +29,7 @@ def _waits(*answers: Answer, deadline_s: float = 30.0, budget: RetryBudget | Non
             if isinstance(answer, Exception):
                 waits.append(flow.throw(answer))
             else:
-                answer.request = _call().request(_NO_JITTER)
+                answer.request = _call().request(_NO_JITTER, {})
                 waits.append(flow.send(answer))
     except StopIteration:
         pass

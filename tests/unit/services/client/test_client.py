@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from services.client import ClientConfig, Service, errors
 from services.contracts.evaluate import BatchLine
 from services.deadline import Deadline
+from services.llm.retry import RetryPolicy
 from tests.support.canned_answers import (
     Answer,
     Script,
@@ -45,6 +46,18 @@ def test_without_a_key_none_is_sent_and_an_id_is_made(door: OpenDoor) -> None:
     door(script).evaluate()
     assert "Authorization" not in script.requests[0].headers
     assert len(script.requests[0].headers["X-Request-ID"]) == 32
+
+
+def test_each_attempt_carries_the_trace_context_of_its_moment_which_replaces_nothing(
+    door: OpenDoor,
+) -> None:
+    script = Script.of(problem_answer(503, "x", retryable=True), json_answer(evaluation()))
+    attempts = iter(["first", "second"])
+    config = ClientConfig(judge_url="http://judge", api_key=SecretStr("tl_secret"), retry=RetryPolicy(first_wait_s=0.0))
+    context = lambda: {"traceparent": next(attempts), "Authorization": "Bearer mine"}  # noqa: E731
+    door(script, config, context).evaluate()
+    assert [sent.headers["traceparent"] for sent in script.requests] == ["first", "second"]
+    assert {sent.headers["Authorization"] for sent in script.requests} == {"Bearer tl_secret"}
 
 
 def test_refine_goes_to_the_agent_with_a_little_more_time_than_it_asks_for(door: OpenDoor) -> None:
