@@ -24,13 +24,13 @@ def judge_settings(engine: RealEngine, **change: object) -> JudgeSettings:
 
 
 @asynccontextmanager
-async def ready_judge(engine: RealEngine) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a new judge that is ready, on the real engine, with an empty cache."""
-    app = build_app(judge_settings(engine))
+async def ready_judge(engine: RealEngine, settings: JudgeSettings | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a new judge that is ready, on the real engine, with an empty cache; it may take its time to load."""
+    app = build_app(settings or judge_settings(engine))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://judge", timeout=110.0) as client:
-            with anyio.fail_after(60):
+            with anyio.fail_after(180):
                 while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - the judge is asked over HTTP
                     await anyio.sleep(0.1)
             yield client
