@@ -56,6 +56,7 @@ class Recipe(BaseModel):
     material: Path = Field(description="The project's own pairs and hard cases.")
     work: Path = Field(description="Folder of everything in between.")
     registry: Path = Field(description="Where the checkpoint is published.")
+    incumbent: Path | None = Field(default=None, description="The checkpoint that it would replace.")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -196,6 +197,7 @@ def _package(recipe: Recipe) -> _Step:
         golden_base_scores=_scores(recipe, BASE, HELD_OUT_PARTS[0]),
         reference_scores=_scores(recipe, stage, "test"),
         registry=recipe.registry,
+        incumbent=recipe.incumbent,
     )
     return _Step("package", recipe.registry / recipe.version, run)
 

@@ -22,6 +22,7 @@ class ModelConfig(_Frozen):
         default=2048, ge=512, description="Prompt and verdict together; longer contexts are cut."
     )
     gradient_checkpointing: bool = Field(default=False, description="Recompute activations: slower, far less memory.")
+    compile: bool = Field(default=False, description="Fuse element-wise steps; on a CPU needs a C++ compiler.")
 
 
 class LoraSettings(_Frozen):

@@ -153,6 +153,13 @@ def with_adapter(
         raise DataError(f"{folder}: not an adapter for this base model: {error}") from error
 
 
+def fuse_layers(model: nn.Module) -> None:
+    """Compile norms and feed-forward blocks, whose many element-wise steps cost a CPU as much as the products."""
+    for name, module in model.named_modules():
+        if name.endswith(("norm", ".mlp")):
+            module.compile(dynamic=True)
+
+
 def judge_model(causal: PreTrainedModel | PeftModel, level_ids: tuple[int, ...], device: torch.device) -> JudgeModel:
     """Return the model as a judge, on `device`."""
     causal.to(device)

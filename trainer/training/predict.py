@@ -19,7 +19,7 @@ from trainer.data.split_record import Split
 from trainer.errors import DataError
 from trainer.training.checkpointing import disk_full_explained, memory_explained
 from trainer.training.config import ModelConfig
-from trainer.training.model import judge_model, load_base, load_renderer, most_likely, with_adapter
+from trainer.training.model import fuse_layers, judge_model, load_base, load_renderer, most_likely, with_adapter
 from trainer.training.progress import ProgressLog
 from trainer.training.token_tree import TokenPath
 
@@ -50,6 +50,8 @@ def predict(
     renderer = load_renderer(model)
     base = load_base(model)
     causal = base if adapter is None else with_adapter(base, adapter)
+    if model.compile:
+        fuse_layers(causal)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     judge = judge_model(causal.eval(), renderer.tokenizer.level_ids, device)
     items = _items(ratings, split, renderer)

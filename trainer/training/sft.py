@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from peft import PeftModel
 
+from services.contracts.dimensions import LEVELS
 from services.rubric.prompt import ScoringPromptRenderer
 from trainer.training.batching import plan_batches, split_for_memory
 from trainer.training.checkpointing import Progress, disk_full_explained, load_state, memory_explained, save_state
@@ -25,6 +25,7 @@ from trainer.training.examples import Example, input_digests, read_rows, schedul
 from trainer.training.losses import LabelWeights, batch_loss, label_weights, soft_labels, target_tensor
 from trainer.training.model import (
     JudgeModel,
+    fuse_layers,
     judge_model,
     load_base,
     load_renderer,
@@ -43,6 +44,7 @@ class _Run:
     config: SftConfig
     batches: list[list[Example]]
     weights: LabelWeights
+    verdicts: torch.Tensor
     fingerprint: str
 
 
@@ -57,6 +59,8 @@ def train_sft(config: SftConfig, out: Path) -> Path:
     renderer = load_renderer(config.model)
     run = _prepare(config, renderer, out)
     model = _model(config)
+    if config.model.compile:
+        fuse_layers(model)
     judge = judge_model(model, renderer.tokenizer.level_ids, accelerator.device)
     optimizer = MasterAdamW(model, config.optimizer, len(run.batches))
     state, adapter = out / "checkpoint", out / "adapter"
@@ -107,14 +111,20 @@ def _prepare(config: SftConfig, renderer: ScoringPromptRenderer, out: Path) -> _
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
     _log.info("%d replies in %d steps", len(examples), len(batches))
-    return _Run(config, batches, label_weights(examples, config.loss.rarity), hashlib.sha256(text.encode()).hexdigest())
+    return _Run(
+        config=config,
+        batches=batches,
+        weights=label_weights(examples, config.loss.rarity),
+        verdicts=soft_labels(target_tensor(examples)[0]),
+        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+    )
 
 
 def _backward(judge: JudgeModel, run: _Run, step: int, accelerator: Accelerator) -> tuple[float, int]:
     """Add up the gradients of one batch over its parts and processes; return its mean loss and its tokens."""
     batch = run.batches[step]
     parts = split_for_memory(batch, run.config.tokens_per_forward)
-    forced = _forced_levels(batch, run.config.seed, step)
+    forced = _forced_levels(len(batch), run, step)
     level_of = {id(example): levels for example, levels in zip(batch, forced, strict=True)}
     total, tokens = torch.zeros((), device=judge.device), 0
     for part in parts[accelerator.process_index :: accelerator.num_processes]:
@@ -137,9 +147,15 @@ def _sum_gradients(judge: JudgeModel, accelerator: Accelerator) -> None:
             weight.grad = accelerator.reduce(grad, "sum")
 
 
-def _forced_levels(batch: Sequence[Example], seed: int, step: int) -> torch.Tensor:
-    """Return the verdicts to condition on, (batch, 7): drawn from the soft labels, the same for the same step."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    labels = soft_labels(target_tensor(batch)[0])
-    draws = torch.multinomial(labels.flatten(0, 1), 1, generator=generator)
-    return draws.view(len(batch), -1) + 1
+def _forced_levels(replies: int, run: _Run, step: int) -> torch.Tensor:
+    """Return verdicts to condition on that say nothing about the replies, (replies, 7); the same for the same step.
+
+    Half are another reply's verdict, half are uniform digits. Were they the reply's own labels, six of seven digits
+    could be learned by copying the ones before. So each has to be read from the text, and at serving time a near-tied
+    digit that falls the other way moves no later one.
+    """
+    generator = torch.Generator().manual_seed(run.config.seed * 1_000_003 + step)
+    others = run.verdicts[torch.randint(len(run.verdicts), (replies,), generator=generator)]
+    theirs = torch.multinomial(others.flatten(0, 1), 1, generator=generator).view(replies, -1)
+    uniform = torch.randint(len(LEVELS), theirs.shape, generator=generator)
+    return torch.where(torch.rand(replies, 1, generator=generator) < 0.5, theirs, uniform) + 1

@@ -56,12 +56,14 @@ class TokenTree:
         nodes: in the packed row's order; only those that hold input.
         leaves: for each path its last node.
         cached: how many tokens of the packed row are in the key-value cache already.
+        segments: the places of all nodes so far, cached ones too, in order; they tile the packed row.
     """
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
     nodes: tuple[Node, ...]
     leaves: tuple[Node, ...]
+    segments: Spans
     cached: int = 0
     _masks: dict[tuple[int, int | None], torch.Tensor] = field(default_factory=dict, repr=False)
 
@@ -77,12 +79,13 @@ class TokenTree:
             Node((*leaf.spans, (cached + index, cached + index + 1))) for index, leaf in enumerate(self.leaves)
         )
         positions = torch.tensor([[leaf.depth for leaf in leaves]], device=ids.device)
-        return TokenTree(ids[None], positions, leaves, leaves, cached)
+        segments = (*self.segments, *(leaf.spans[-1] for leaf in leaves))
+        return TokenTree(ids[None], positions, leaves, leaves, segments, cached)
 
     def branched(self, count: int) -> "TokenTree":
         """Return the same input with every leaf `count` times in a row: so many continuations grow from each."""
         leaves = tuple(leaf for leaf in self.leaves for _ in range(count))
-        return TokenTree(self.input_ids, self.position_ids, self.nodes, leaves, self.cached, self._masks)
+        return TokenTree(self.input_ids, self.position_ids, self.nodes, leaves, self.segments, self.cached, self._masks)
 
     def mask(self, index: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """Return what to add to a node's attention scores, (queries, keys): minus infinity where a token must not look.
@@ -112,6 +115,7 @@ def pack(paths: Sequence[TokenPath], device: torch.device) -> TokenTree:
         position_ids=torch.tensor([packing.positions], device=device),
         nodes=tuple(packing.nodes),
         leaves=leaves,
+        segments=tuple(node.spans[-1] for node in packing.nodes),
     )
 
 

@@ -45,8 +45,13 @@ def tree_attention(
     groups, size = key.shape[1], query.shape[3]
     scale = size**-0.5 if scaling is None else scaling
     outputs = []
+    # Split once rather than sliced for each node: the gradient of a slice is a row of zeros as long as the whole batch.
+    lengths = [end - start for start, end in token_tree.segments]
+    key_of, value_of = (
+        dict(zip(token_tree.segments, states[0].split(lengths, dim=1), strict=True)) for states in (key, value)
+    )
     for index, node in enumerate(token_tree.nodes):
-        keys, values = (torch.cat([states[0, :, a:b] for a, b in node.spans], dim=1) for states in (key, value))
+        keys, values = (torch.cat([of[span] for span in node.spans], dim=1) for of in (key_of, value_of))
         queries = query[0, :, node.start - token_tree.cached : node.end - token_tree.cached] * scale
         heads, length = queries.shape[:2]
         # Heads that share keys become more rows of one product: several times faster on a CPU than fused attention.

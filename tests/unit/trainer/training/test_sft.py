@@ -11,10 +11,14 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from tests.unit.trainer.training.runs import Files, write_files
+from services.contracts.dimensions import DIMENSIONS
+from tests.unit.trainer.training.runs import Files, rating, write_files
 from trainer.errors import CheckpointError, DataError, TrainingConfigError
 from trainer.training.config import SftConfig, load_config
+from trainer.training.losses import expected_scores
+from trainer.training.model import judge_model, load_base, load_renderer, with_adapter
 from trainer.training.sft import train_sft
+from trainer.training.token_tree import TokenPath
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +49,21 @@ def test_loss_falls_and_every_adapter_weight_moves(whole_run: Path) -> None:
     moved = {name: bool(weight.abs().max() > 0) for name, weight in _weights(whole_run).items()}
     assert moved
     assert all(moved.values())
+
+
+def test_every_digit_is_read_from_the_text_and_not_from_the_digits_before(files: Files, tmp_path: Path) -> None:
+    adapter = train_sft(files.sft(sources=(files.source(passes=12),)), tmp_path)
+    config = files.model()
+    renderer = load_renderer(config)
+    judge = judge_model(
+        with_adapter(load_base(config), adapter).eval(), renderer.tokenizer.level_ids, torch.device("cpu")
+    )
+    prompts = [renderer.render(rating(0, 0, 3).context or (), text) for text in ("good good", "bad bad")]
+    misleading = torch.tensor([[1] * len(DIMENSIONS), [5] * len(DIMENSIONS)])
+    with torch.no_grad():
+        paths = [TokenPath(prompt.prefix_ids, prompt.suffix_ids) for prompt in prompts]
+        good, bad = expected_scores(judge.teacher_forced(paths, misleading))
+    assert (good - bad > 1).all()
 
 
 def test_configuration_and_data_digests_are_saved_with_the_weights(files: Files, whole_run: Path) -> None:
