@@ -1,7 +1,7 @@
 """The images, really built and run: as nobody, on a read-only root, without what a service does not need.
 
-Needs buildah and podman, and THERALOOP_TEST_BASE_IMAGE: a local Debian bookworm with python3-venv, or the public
-base image, pulled before. THERALOOP_TEST_IMAGES names which to build (default `judge,agent`; the others are gigabytes).
+Needs buildah, podman and a base image (`tests/support/images.py`). THERALOOP_TEST_IMAGES names which to build (default
+`judge,agent`; the others are gigabytes).
 """
 
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from tests.ops.metric_names import ROOT
 from tests.ops.test_images import RECIPES
-from tests.support.tools import tool
+from tests.support.images import build_image
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -28,16 +28,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module", params=NAMES)
 def image(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of an image that was just built."""
-    for builder in ("buildah", "podman"):
-        tool(builder, f"Debian: apt-get install {builder}")
-    if (base := os.environ.get("THERALOOP_TEST_BASE_IMAGE")) is None:
-        pytest.skip("THERALOOP_TEST_BASE_IMAGE names no base image")
     tag = f"localhost/theraloop-test/{request.param}"
-    options = ("--isolation", "chroot", "--network", "host", "--layers", "--pull-never", "--format", "docker")
-    built = _run(
-        "buildah", "build", *options, "--build-arg", f"BASE_IMAGE={base}", "-f", RECIPES[request.param], "-t", tag, "."
-    )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    build_image(RECIPES[request.param], tag)
     yield tag
     _run("podman", "rmi", "--force", tag)
 
