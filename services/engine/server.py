@@ -58,6 +58,8 @@ def engine_command(config: EngineConfig, python: str = sys.executable) -> list[s
     command += ["--max-model-len", str(config.window_tokens), "--dtype", "bfloat16"]
     command += ["--max-num-batched-tokens", str(config.step_tokens)]
     command += ["--enable-prefix-caching"]
+    # Golden cases that are asked again while the judge serves go behind live requests, which all have one priority.
+    command += ["--scheduling-policy", "priority"]
     command += ["--enable-lora", "--max-loras", str(config.max_adapters), "--max-cpu-loras", str(config.max_adapters)]
     command += ["--max-lora-rank", str(config.max_adapter_rank)]
     if config.adapters:

@@ -23,6 +23,7 @@ def option(command: list[str], name: str) -> str:
         ("--host", "127.0.0.1"),
         ("--port", "9000"),
         ("--max-model-len", "4096"),
+        ("--scheduling-policy", "priority"),
         ("--max-loras", "3"),
         ("--max-cpu-loras", "3"),
         ("--max-lora-rank", "32"),
