@@ -1,6 +1,7 @@
 """Role training on a tiny model: it learns, it continues to the same weights, and it releases what it made."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ from trainer.roles.data import build_examples, examples_file
 from trainer.roles.train import train_role
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models of some thousand weights gain nothing from threads, which wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _weights(run: Path) -> dict[str, torch.Tensor]:
