@@ -48,7 +48,7 @@ def tree_attention(
     # Split once rather than sliced for each node: the gradient of a slice is a row of zeros as long as the whole batch.
     lengths = [end - start for start, end in token_tree.segments]
     key_of, value_of = (
-        dict(zip(token_tree.segments, states[0].split(lengths, dim=1), strict=True)) for states in (key, value)
+        dict(zip(token_tree.segments, torch.split(states[0], lengths, dim=1), strict=True)) for states in (key, value)
     )
     for index, node in enumerate(token_tree.nodes):
         keys, values = (torch.cat([of[span] for span in node.spans], dim=1) for of in (key_of, value_of))
