@@ -45,7 +45,7 @@ def test_scores_do_not_depend_on_how_replies_are_packed(files: Files, tmp_path: 
 
 
 def test_a_trained_adapter_puts_good_replies_above_bad_ones(files: Files, tmp_path: Path) -> None:
-    adapter = train_sft(files.sft(), tmp_path / "run")
+    adapter = train_sft(files.sft(sources=(files.source(passes=12),)), tmp_path / "run")
     scores = {
         row["item_id"]: row["empathy"] for row in read_scores(_predict(files, tmp_path / "s", adapter)).to_pylist()
     }
