@@ -65,7 +65,8 @@ async def _events(
         last = False
         while not last:
             try:
-                event = await asyncio.wait_for(queue.get(), keepalive_s)
+                async with asyncio.timeout(keepalive_s):
+                    event = await queue.get()
             except TimeoutError:
                 yield KEEPALIVE_COMMENT
                 continue

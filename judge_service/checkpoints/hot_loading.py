@@ -115,7 +115,8 @@ class HotLoading:
         mirroring = asyncio.create_task(self._mirror.run())
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._mirror.settled.wait(), FIRST_PULL_S)
+                async with asyncio.timeout(FIRST_PULL_S):
+                    await self._mirror.settled.wait()
             self.switch.trouble = None
             await self.inventory.look(arrivals=False)
             self._pulled.set()

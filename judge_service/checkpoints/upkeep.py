@@ -7,6 +7,7 @@ that fails is logged once, leaves what is active alone, and is due again at the 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Literal
 
 import structlog
@@ -68,10 +69,10 @@ class Upkeep:
         while True:
             self._replicas.changed.clear()
             await self.round()
-            try:
-                await asyncio.wait_for(self._replicas.changed.wait(), self._settings.poll_s)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: up to Python 3.11 it loses a cancellation that comes as the wait ends, and never stops.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll_s):
+                    await self._replicas.changed.wait()
 
     async def round(self) -> None:
         """Do once what is due."""

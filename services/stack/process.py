@@ -59,7 +59,8 @@ class PartProcess:
         if self.is_alive:
             self._signal_group(signal.SIGTERM)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await self._process.wait()
         await self._clear_group()
 
     async def _clear_group(self) -> None:

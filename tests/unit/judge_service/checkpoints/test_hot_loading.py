@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 
+import anyio
 import pytest
 
 from judge_service.checkpoints.pointer import PointerUnavailable
@@ -382,4 +383,17 @@ async def test_start_without_the_store_serves_nothing_rather_than_a_guess(world:
     assert "has not answered yet" in (replica.hot.switch.trouble or "")
     world.store.lost = False
     await replica.settle()
+    assert replica.serving == label
+
+
+async def test_a_stop_in_the_moment_of_a_change_is_not_lost(world: World) -> None:
+    label = world.add("first", 3.0)
+    replica = world.replica("one", {"poll_s": 60.0})
+    with anyio.move_on_after(30) as patience:
+        async with replica.hot.running():
+            while replica.serving != label:  # noqa: ASYNC110 - the judge's own loops make it true
+                await anyio.sleep(0.01)
+            await anyio.wait_all_tasks_blocked()
+            replica.hot.replicas.changed.set()
+    assert not patience.cancel_called
     assert replica.serving == label
