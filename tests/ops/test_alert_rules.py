@@ -92,4 +92,4 @@ def test_a_runbook_names_only_commands_that_the_command_line_takes(runbook: Path
 
 def test_there_are_rules() -> None:
     assert len(RULE_FILES) == 5
-    assert len(ALERTS) == 27
+    assert len(ALERTS) == 29

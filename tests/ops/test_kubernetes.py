@@ -1,10 +1,12 @@
 """The manifests, rendered as kubectl renders them: valid for the API, and within rules that are seen to fail."""
 
 import copy
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -14,6 +16,7 @@ from kubernetes_validate import validate
 from kubernetes_validate.utils import InvalidSchemaError, ValidationError
 from typer.testing import CliRunner
 
+from judge_service.settings import CheckpointSettings
 from ops.prometheus.custom_resource import TARGET
 from ops.prometheus.custom_resource import render as render_rules
 from services.cli.app import app as theraloop
@@ -32,12 +35,17 @@ CUSTOM = {"PodMonitor", "PrometheusRule"}
 """Kinds of the Prometheus operator; their schemas do not come with Kubernetes."""
 
 
-@cache
-def rendered(folder: str) -> tuple[Document, ...]:
+def render(folder: Path) -> tuple[Document, ...]:
     """Return all documents of one folder as `kubectl apply -k` would send them."""
     kubectl = tool("kubectl", "https://kubernetes.io/docs/tasks/tools")
-    result = subprocess.run([kubectl, "kustomize", f"k8s/{folder}"], cwd=ROOT, capture_output=True, check=True)
+    result = subprocess.run([kubectl, "kustomize", folder], capture_output=True, check=True)
     return tuple(yaml.safe_load_all(result.stdout))
+
+
+@cache
+def rendered(folder: str) -> tuple[Document, ...]:
+    """Return the documents of a folder of `k8s`, rendered once."""
+    return render(ROOT / "k8s" / folder)
 
 
 def pod_specs(documents: tuple[Document, ...]) -> Iterator[tuple[str, Document]]:
@@ -201,6 +209,31 @@ def test_the_engines_run_as_the_local_stack_runs_them(folder: str) -> None:
         {str(ROOT): "$(MODEL_FOLDER)", "2048": "$(WINDOW_TOKENS)"}.get(word, word) for word in engine_command(config)
     ]
     assert [*judge["command"], *judge["args"]] == ["python3", *expected[1:]]
+
+
+def test_each_judge_pod_may_pull_a_remote_registry_for_itself(tmp_path: Path) -> None:
+    folders = {"resources": "overlays/cpu", "components": "components/remote-registry"}
+    overlay = {kind: [os.path.relpath(ROOT / "k8s" / folder, tmp_path)] for kind, folder in folders.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    documents = render(tmp_path)
+    for document in documents:
+        if document["kind"] not in CUSTOM:
+            validate(document, KUBERNETES, strict=True)
+    pod = dict(pod_specs(documents))["judge"]
+    assert all(obeys(rule, pod) for rule in RULES)
+    volume = next(volume for volume in pod["volumes"] if volume["name"] == "checkpoints")
+    assert volume == {"name": "checkpoints", "emptyDir": {"sizeLimit": "5Gi"}}
+    writable = {
+        container["name"]: not mount.get("readOnly", False)
+        for container in containers(pod)
+        for mount in container["volumeMounts"]
+        if mount["name"] == "checkpoints"
+    }
+    assert writable == {"engine": False, "judge": True}
+    names = {variable["name"] for variable in pod["containers"][0]["env"]}
+    fields = {"CHECKPOINTS_REMOTE_URL", "CHECKPOINTS_REMOTE_MAX_MIB", "CHECKPOINTS_FOLDER"}
+    assert {f"THERALOOP_JUDGE_{field}" for field in fields} <= names
+    assert {field.removeprefix("CHECKPOINTS_").lower() for field in fields} <= set(CheckpointSettings.model_fields)
 
 
 def takes(app: typer.Typer, words: Sequence[str]) -> bool:
