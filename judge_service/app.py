@@ -120,7 +120,9 @@ def _fleet(settings: JudgeSettings, http: httpx.AsyncClient, metrics: PlatformMe
 def _mirror(settings: CheckpointSettings, http: httpx.AsyncClient, metrics: CheckpointMetrics) -> Mirror | None:
     if settings.remote_url is None or settings.folder is None:
         return None
-    return Mirror(HttpSource(settings.remote_url, http), settings.folder, settings, metrics)
+    return Mirror(
+        HttpSource(settings.remote_url, http, s3_region=settings.remote_s3_region), settings.folder, settings, metrics
+    )
 
 
 def _hot_loading(

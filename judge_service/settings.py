@@ -70,6 +70,11 @@ def _registry_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _has_key(url: SecretStr) -> bool:
+    parts = urlsplit(url.get_secret_value())
+    return bool(parts.username and parts.password)
+
+
 class CheckpointSettings(BaseModel):
     """Where checkpoints come from and how they replace each other."""
 
@@ -82,6 +87,12 @@ class CheckpointSettings(BaseModel):
         default=None,
         description="`https://[user:password@]host/path` of a remote registry, whose `index.json` lists checkpoints; "
         "they are pulled into `folder`. Over `http` whoever is in between can publish.",
+    )
+    remote_s3_region: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="Region of a private S3-compatible bucket: user and password of `remote_url` are then the key's id "
+        "and its secret (percent-encoded), and sign each request.",
     )
     remote_max_mib: int = Field(
         default=20_480, ge=1, description="MiB that `folder` may hold; beyond, nothing more is pulled into it."
@@ -123,9 +134,11 @@ class CheckpointSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _remote_needs_a_folder(self) -> Self:
+    def _remote_is_whole(self) -> Self:
         if self.remote_url is not None and self.folder is None:
             raise ValueError("a remote registry needs `folder`, where it is pulled to")
+        if self.remote_s3_region is not None and (self.remote_url is None or not _has_key(self.remote_url)):
+            raise ValueError("`remote_s3_region` needs a `remote_url` with key id and secret: https://ID:SECRET@host/…")
         return self
 
 

@@ -13,6 +13,7 @@ import anyio
 import httpx
 from pydantic import SecretStr, ValidationError
 
+from judge_service.checkpoints.s3_signature import S3Signature
 from services.checkpoint.errors import CheckpointRejected
 from services.checkpoint.index import INDEX_FILE, MAX_INDEX_BYTES, RegistryIndex
 from services.contracts.checkpoints import RejectionReason as Reason
@@ -29,11 +30,14 @@ class SourceUnavailable(DependencyUnavailable):
 
 
 class HttpSource:
-    """Implements `mirror.CheckpointSource`. `http` is owned by the caller; user and password may be part of the URL."""
+    """Implements `mirror.CheckpointSource`. `http` is owned by the caller.
 
-    def __init__(self, url: SecretStr, http: httpx.AsyncClient) -> None:
+    User and password of the URL go along as basic authorization, or, with a region, sign each request as S3 does.
+    """
+
+    def __init__(self, url: SecretStr, http: httpx.AsyncClient, *, s3_region: str | None = None) -> None:
         whole = httpx.URL(url.get_secret_value().rstrip("/"))
-        self._auth = httpx.BasicAuth(whole.username, whole.password) if whole.userinfo else None
+        self._auth = _authorization(whole, s3_region)
         self._base = whole.copy_with(userinfo=b"")
         self._http = http
         self._unless: Mapping[str, str] = {}
@@ -105,6 +109,14 @@ class HttpSource:
                 yield response
         except httpx.HTTPError as error:
             raise SourceUnavailable(f"the remote registry does not answer: {type(error).__name__}") from error
+
+
+def _authorization(url: httpx.URL, s3_region: str | None) -> httpx.Auth | None:
+    if not url.userinfo:
+        return None
+    if s3_region is None:
+        return httpx.BasicAuth(url.username, url.password)
+    return S3Signature(url.username, url.password, s3_region)
 
 
 def _require_file(response: httpx.Response, name: str) -> None:

@@ -24,7 +24,7 @@ class FileServer:
         statuses: status for a path, in place of an answer.
         ranges: whether it knows byte ranges; a server may do without.
         asked: path, status and first byte of each answer.
-        authorization: what came with the last request.
+        authorizations: what came with each request that had any.
     """
 
     root: Path
@@ -34,7 +34,12 @@ class FileServer:
     statuses: dict[str, int] = field(default_factory=dict)
     ranges: bool = True
     asked: list[tuple[str, int, int]] = field(default_factory=list)
-    authorization: str | None = None
+    authorizations: list[str] = field(default_factory=list)
+
+    @property
+    def authorization(self) -> str:
+        """What came with the last request that had any."""
+        return self.authorizations[-1] if self.authorizations else ""
 
     def answers_for(self, path: str) -> list[tuple[int, int]]:
         """Return status and first byte of each answer for a path."""
@@ -64,7 +69,8 @@ def _handler(files: FileServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             path = self.path.removeprefix("/registry/")
-            files.authorization = self.headers.get("Authorization")
+            if authorization := self.headers.get("Authorization"):
+                files.authorizations.append(authorization)
             content = files.instead.get(path)
             if content is None and (files.root / path).is_file():
                 content = (files.root / path).read_bytes()

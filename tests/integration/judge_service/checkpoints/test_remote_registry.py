@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ async def make_puller(server: FileServer, tmp_path: Path) -> AsyncIterator[MakeP
             values = {"folder": folder, "remote_url": server.url, **change}
             settings = CheckpointSettings.model_validate(values)
             assert settings.remote_url is not None
-            source = HttpSource(settings.remote_url, http)
+            source = HttpSource(settings.remote_url, http, s3_region=settings.remote_s3_region)
             return Puller(Mirror(source, folder, settings, CheckpointMetrics(registry)), folder, registry)
 
         yield make
@@ -361,7 +362,33 @@ async def test_user_and_password_of_the_address_are_sent_as_basic_authorization(
     puller = make_puller(remote_url=server.url.replace("://", "://judge:secret@"))
     await puller.mirror.round()
     assert await puller.shown() == ["v1"]
-    assert (server.authorization or "").startswith("Basic ")
+    assert server.authorization.startswith("Basic ")
+
+
+async def test_requests_to_a_private_bucket_are_signed_the_asked_range_too(
+    server: FileServer, make_puller: MakePuller
+) -> None:
+    _publish(server, "v1")
+    server.breaks_after[f"v1/{ADAPTER_FILE}"] = 5000
+    settings = {"remote_url": server.url.replace("://", "://KEYID:se%2Fcret@"), "remote_s3_region": "eu-central-1"}
+    puller = make_puller(**settings)
+    await puller.mirror.round()
+    assert re.fullmatch(
+        r"AWS4-HMAC-SHA256 Credential=KEYID/\d{8}/eu-central-1/s3/aws4_request,"
+        r"SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature=[0-9a-f]{64}",
+        server.authorization,
+    )
+    await puller.mirror.round()
+    assert await puller.shown() == ["v1"]
+    assert (206, 5000) in server.answers_for(f"v1/{ADAPTER_FILE}")
+    assert any("SignedHeaders=host;range;" in given for given in server.authorizations)
+
+
+def test_region_without_a_key_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="key id and secret"):
+        CheckpointSettings(
+            folder=tmp_path, remote_url=SecretStr("https://host/bucket"), remote_s3_region="eu-central-1"
+        )
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "s3://bucket", "https://", "https://host/x?list", "host/x"])
