@@ -14,6 +14,7 @@ from judge_service.settings import JudgeSettings
 from services.engine.server import EngineConfig, engine_command
 from services.web.keys import KeyFile
 from tests.ops.metric_names import ROOT
+from tests.ops.released_roles import released_modules, released_names
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.ops
@@ -88,6 +89,20 @@ def test_the_engine_is_started_as_the_local_stack_starts_it(name: str) -> None:
         port=8000,
     )
     assert [filled(str(word)) for word in SERVICES[name]["command"]] == engine_command(config, python="python3")
+
+
+def test_the_cpu_engine_serves_the_released_roles_and_the_agent_asks_for_them() -> None:
+    engine, agent = SERVICES["engine-cpu"], SERVICES["agent"]["environment"]
+    assert filled(engine["environment"]["ROLE_ADAPTERS"]).split() == released_modules()
+    assert engine["entrypoint"][-2].endswith("--lora-modules $$ROLE_ADAPTERS")
+    for role, name in released_names().items():
+        assert filled(agent[f"THERALOOP_AGENT_ROLES_{role.upper()}_MODEL"]) == name
+        assert filled(agent[f"THERALOOP_AGENT_ROLES_{role.upper()}_STYLE"]) == "adapter"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_engine_has_the_shared_memory_that_its_processes_speak_through(name: str) -> None:
+    assert re.fullmatch(r"[1-9]\d*g", SERVICES[name]["shm_size"])
 
 
 def test_every_variable_is_documented_with_the_default_that_is_used() -> None:

@@ -76,7 +76,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     environment = _environment(folder, ports)
     key = re.findall(r"tl_[\w-]{43}", make_secrets(folder / "secrets"))[0]
     with compose_project(PROJECT, [ROOT / "docker-compose.yml", STACK / "compose.yml"], environment, folder) as compose:
-        compose.run("up", "--detach", "--wait", "--no-build", *SERVICES)
+        compose.run("up", "--detach", "--wait", "--wait-timeout", "900", "--no-build", *SERVICES)
         yield Stack(compose, key, ports)
 
 

@@ -16,12 +16,16 @@ from kubernetes_validate import validate
 from kubernetes_validate.utils import InvalidSchemaError, ValidationError
 from typer.testing import CliRunner
 
+from agent_service.settings import RoleSettings
 from judge_service.settings import CheckpointSettings
 from ops.prometheus.custom_resource import TARGET
 from ops.prometheus.custom_resource import render as render_rules
+from services.checkpoint.folder import verify_folder
 from services.cli.app import app as theraloop
 from services.engine.server import EngineConfig, engine_command
+from services.roles.prompts import PromptStyle
 from tests.ops.metric_names import ROOT, known_names, names_in
+from tests.ops.released_roles import released_modules
 from tests.support.tools import tool
 from trainer.cli import app as trainer
 
@@ -201,7 +205,6 @@ def test_what_is_referred_to_exists(folder: str) -> None:
 def test_the_engines_run_as_the_local_stack_runs_them(folder: str) -> None:
     pods = dict(pod_specs(rendered(folder)))
     judge, roles = pods["judge"]["initContainers"][0], pods["roles-engine"]["containers"][0]
-    assert judge["args"] == roles["args"]
     assert judge["restartPolicy"] == "Always"
     device: Literal["cpu", "gpu"] = "gpu" if folder.endswith("gpu") else "cpu"
     config = EngineConfig(model_path=ROOT, served_name="$(MODEL_NAME)", host="0.0.0.0", port=8000, device=device)  # noqa: S104
@@ -209,6 +212,22 @@ def test_the_engines_run_as_the_local_stack_runs_them(folder: str) -> None:
         {str(ROOT): "$(MODEL_FOLDER)", "2048": "$(WINDOW_TOKENS)"}.get(word, word) for word in engine_command(config)
     ]
     assert [*judge["command"], *judge["args"]] == ["python3", *expected[1:]]
+    adapters = ["--lora-modules", *released_modules()] if device == "cpu" else []
+    assert [*roles["command"], *roles["args"]] == ["python3", *expected[1:], *adapters]
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_agent_asks_for_the_roles_that_the_engine_plays(folder: str) -> None:
+    given = next(d["data"] for d in rendered(folder) if (d["kind"], d["metadata"]["name"]) == ("ConfigMap", "roles"))
+    fields = {key.removeprefix("THERALOOP_AGENT_ROLES_").lower(): value for key, value in given.items()}
+    roles = RoleSettings.model_validate(fields)
+    models = (roles.critic_model, roles.coach_model, roles.therapist_model)
+    if folder.endswith("cpu"):
+        assert models == tuple(module.partition("=")[0] for module in released_modules())
+        assert {roles.critic_style, roles.coach_style, roles.therapist_style} == {PromptStyle.ADAPTER}
+    else:
+        assert models == (None, None, None)
+        assert {roles.critic_style, roles.coach_style, roles.therapist_style} == {PromptStyle.CHAT}
 
 
 def test_each_judge_pod_may_pull_a_remote_registry_for_itself(tmp_path: Path) -> None:
@@ -265,6 +284,23 @@ def test_a_job_puts_the_model_where_the_engines_read_it(folder: str) -> None:
     if folder.endswith("cpu"):
         assert takes(theraloop, provide["command"][1:])
     assert takes(theraloop, fingerprint["command"][1:])
+
+
+def test_the_projects_checkpoints_arrive_in_the_registry_whole_and_once(tmp_path: Path) -> None:
+    job = dict(pod_specs(rendered("overlays/cpu")))["model"]
+    step = next(container for container in job["initContainers"] if container["name"] == "checkpoints")
+    registry, released = tmp_path / "registry", ROOT / "trainer/released"
+    registry.mkdir()
+    script = step["command"][-1].replace("/var/lib/theraloop/checkpoints", str(registry))
+    script = script.replace("/opt/theraloop/released", str(released))
+    (registry / ".judge-gemma3-270m-2.partial").mkdir()
+    for _ in range(2):
+        subprocess.run([*step["command"][:-1], script], check=True)
+    assert sorted(path.name for path in registry.iterdir()) == sorted(
+        path.name for path in released.iterdir() if path.is_dir()
+    )
+    for folder in registry.iterdir():
+        verify_folder(folder, max_adapter_bytes=1 << 30)
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
