@@ -1,7 +1,7 @@
 """Docker Compose on podman: its API service, and the health checks that podman leaves to systemd.
 
 podman offers Docker's API on a socket, so Compose itself runs. Where no systemd runs, nothing calls the containers'
-health checks: this does, every second, as the Docker daemon would.
+health checks: this does, every few seconds, as the Docker daemon would.
 """
 
 import os
@@ -60,6 +60,6 @@ def compose_project(
 
 def _check_health(project: str, over: threading.Event) -> None:
     own = f"label=com.docker.compose.project={project}"
-    while not over.wait(1):
+    while not over.wait(3):
         for container in podman("ps", "--quiet", "--filter", own).stdout.split():
             podman("healthcheck", "run", container)
