@@ -86,4 +86,6 @@ def engine_environment(config: EngineConfig) -> dict[str, str]:
     }
     if config.device == "cpu":
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(config.kv_cache_gib)
+        # vLLM compiles one small function of its sampler, at the first request: that would need a C++ compiler.
+        environment["TORCHDYNAMO_DISABLE"] = "1"
     return environment

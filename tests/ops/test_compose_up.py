@@ -162,11 +162,11 @@ def test_an_engine_that_hangs_raises_the_alert_and_its_return_ends_it(stack: Sta
         names = [alert["labels"]["alertname"] for alert in httpx.get(alerts, timeout=30).json()]
         return "TheraloopTargetDown" in names
 
-    stack.compose.run("pause", "engine-cpu")
+    stack.compose.run("kill", "--signal", "SIGSTOP", "engine-cpu")
     try:
         assert _until(firing, 300)
     finally:
-        stack.compose.run("unpause", "engine-cpu")
+        stack.compose.run("kill", "--signal", "SIGCONT", "engine-cpu")
     assert _until(lambda: not stack.query('ALERTS{alertname="TheraloopTargetDown"}'), 120)
 
 

@@ -47,6 +47,7 @@ def test_the_server_runs_as_a_module_of_the_given_interpreter() -> None:
 def test_cpu_memory_is_set_by_environment_and_gpu_memory_by_option() -> None:
     cpu, gpu = config(kv_cache_gib=2), config(device="gpu", gpu_memory_fraction=0.5)
     assert engine_environment(cpu)["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert engine_environment(cpu)["TORCHDYNAMO_DISABLE"] == "1"
     assert "--gpu-memory-utilization" not in engine_command(cpu)
     assert "VLLM_CPU_KVCACHE_SPACE" not in engine_environment(gpu)
     assert option(engine_command(gpu), "--gpu-memory-utilization") == "0.5"
