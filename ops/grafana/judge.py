@@ -3,7 +3,7 @@
 from typing import Final
 
 from ops.grafana.panels import Chart, Figure, Page, Spread, Unit
-from ops.grafana.queries import mean, quantile, rate, rate_or_zero
+from ops.grafana.queries import mean, none, quantile, rate, rate_or_zero
 
 _OF: Final = '{checkpoint=~"$checkpoint"}'
 
@@ -175,7 +175,7 @@ PAGE: Final = Page(
                 unit=Unit.COUNT,
                 queries={
                     "{{to}} {{reason}}": "sum by (to, reason) (increase(theraloop_checkpoint_transitions_total[10m]))"
-                    " or on () vector(0)"
+                    f" or on () {none('to')}"
                 },
                 low=0,
             ),

@@ -1,7 +1,7 @@
 """PromQL that several panels share.
 
 `$__rate_interval` is Grafana's: at least four scrapes wide. The two counts that may be absent, since nothing of the
-kind has happened yet, are shown as zero (`or on () vector(0)`), so that no data means that nobody was scraped.
+kind has happened yet, are shown as zero, so that no data means that nobody was scraped.
 """
 
 import re
@@ -30,5 +30,10 @@ def rate(counter: str, by: str, selector: str = "") -> str:
 
 
 def rate_or_zero(counter: str, by: str, selector: str = "") -> str:
-    """Return a counter's rate by labels, and zero where it has never counted."""
-    return f"{rate(counter, by, selector)} or on () vector(0)"
+    """Return a counter's rate by labels, and zero, named `none`, where it has never counted."""
+    return f"{rate(counter, by, selector)} or on () {none(by.partition(',')[0])}"
+
+
+def none(label: str) -> str:
+    """Return zero under the name `none`, for a legend that shows a label."""
+    return f'label_replace(vector(0), "{label}", "none", "", "")'
