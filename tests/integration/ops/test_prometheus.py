@@ -159,5 +159,5 @@ def test_every_panel_shows_data(watched: Watched, title: str, expression: str) -
 def test_our_rules_are_loaded_and_none_fails(watched: Watched) -> None:
     groups = httpx.get(f"{watched.prometheus_url}/api/v1/rules", timeout=30).json()["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    assert len(rules) == 58
+    assert len(rules) == 60
     assert not [rule["name"] for rule in rules if rule["health"] == "err"]
