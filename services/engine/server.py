@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-CPU_LORA_PLUGIN = "theraloop_cpu_lora"
+CPU_PLUGINS = ("theraloop_cpu_lora", "theraloop_cpu_seeds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ def engine_environment(config: EngineConfig) -> dict[str, str]:
     environment = {
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
         "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_PLUGINS": CPU_LORA_PLUGIN,
+        "VLLM_PLUGINS": ",".join(CPU_PLUGINS),
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -22,6 +22,9 @@ from tests.support.real_parts import RealEngine
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
+STEP_TOKENS = 1024
+"""What the engine reads in one step (`--max-num-batched-tokens`)."""
+
 
 @pytest.fixture
 async def llm(engine: RealEngine) -> AsyncIterator[VLLMClient]:
@@ -127,3 +130,16 @@ async def test_a_folder_that_is_no_adapter_is_refused(llm: VLLMClient, tmp_path:
 
 async def test_it_is_healthy(llm: VLLMClient) -> None:
     await llm.check(_soon())
+
+
+@pytest.mark.parametrize("seed", [7, 11, 13])
+async def test_a_seed_gives_the_same_answer_however_its_prompt_was_read(llm: VLLMClient, model: str, seed: int) -> None:
+    """A prompt beyond the tokens of one step is read in parts; the second time its beginning is in the prefix cache."""
+    prompt = f"{uuid.uuid4()} " + "It rained all day and nobody called. " * 170 + "In the evening"
+    request = CompletionRequest(
+        kind="therapist", model=model, prompt=prompt, max_tokens=2, temperature=0.9, top_p=0.95, seed=seed
+    )
+    first = await llm.complete(request, _soon())
+    assert first.usage.prompt_tokens > STEP_TOKENS
+    again = await llm.complete(request, _soon())
+    assert again.choices[0].text == first.choices[0].text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.engine.server import CPU_LORA_PLUGIN, EngineConfig, engine_command, engine_environment
+from services.engine.server import CPU_PLUGINS, EngineConfig, engine_command, engine_environment
 
 
 def config(**changes: object) -> EngineConfig:
@@ -53,15 +53,15 @@ def test_cpu_memory_is_set_by_environment_and_gpu_memory_by_option() -> None:
     assert option(engine_command(gpu), "--gpu-memory-utilization") == "0.5"
 
 
-def test_the_environment_loads_our_plugin_and_keeps_the_engine_offline_and_silent() -> None:
+def test_the_environment_loads_our_plugins_and_keeps_the_engine_offline_and_silent() -> None:
     environment = engine_environment(config())
-    assert environment["VLLM_PLUGINS"] == CPU_LORA_PLUGIN
+    assert environment["VLLM_PLUGINS"].split(",") == list(CPU_PLUGINS)
     assert environment["HF_HUB_OFFLINE"] == "1"
     assert environment["VLLM_NO_USAGE_STATS"] == "1"
     assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
 
 
-def test_the_plugin_that_the_environment_names_is_installed() -> None:
+def test_the_plugins_that_the_environment_names_are_installed() -> None:
     from importlib.metadata import entry_points
 
-    assert CPU_LORA_PLUGIN in entry_points(group="vllm.general_plugins").names
+    assert set(CPU_PLUGINS) <= entry_points(group="vllm.general_plugins").names
