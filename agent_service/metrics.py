@@ -45,6 +45,19 @@ class RefineMetrics:
             buckets=_UPLIFT_BUCKETS,
             registry=registry,
         )
+        # A histogram with negative buckets has no sum, and the mean is what operators ask for first.
+        self.score_before = Counter(
+            "theraloop_refine_score_before_total",
+            "Scores of drafts that were replaced, added up, by dimension and overall (levels).",
+            ("dimension",),
+            registry=registry,
+        )
+        self.score_after = Counter(
+            "theraloop_refine_score_after_total",
+            "Scores of the replies that replaced them, added up, by dimension and overall (levels).",
+            ("dimension",),
+            registry=registry,
+        )
         self.crisis = Counter(
             "theraloop_refine_crisis_total",
             "Requests in which danger was found, by category.",
@@ -96,5 +109,10 @@ class RefineMetrics:
 
     def _observe_uplift(self, before: Evaluation, after: Evaluation) -> None:
         for name in DIMENSIONS:
-            self.uplift.labels(name).observe(after.scores[name].score - before.scores[name].score)
-        self.uplift.labels("overall").observe(after.overall - before.overall)
+            self._observe_gain(name, before.scores[name].score, after.scores[name].score)
+        self._observe_gain("overall", before.overall, after.overall)
+
+    def _observe_gain(self, dimension: str, before: float, after: float) -> None:
+        self.uplift.labels(dimension).observe(after - before)
+        self.score_before.labels(dimension).inc(before)
+        self.score_after.labels(dimension).inc(after)

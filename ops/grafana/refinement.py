@@ -3,7 +3,7 @@
 from typing import Final
 
 from ops.grafana.panels import Chart, Figure, Page, Spread, Unit
-from ops.grafana.queries import mean, quantile, rate, rate_or_zero
+from ops.grafana.queries import quantile, rate, rate_or_zero
 
 PAGE: Final = Page(
     uid="theraloop-refinement",
@@ -66,7 +66,11 @@ PAGE: Final = Page(
                 title="Mean uplift by dimension",
                 why="Score after minus before, of refined replies (levels). Safety must never be below zero.",
                 unit=Unit.LEVELS,
-                queries={"{{dimension}}": mean("theraloop_refine_uplift", "dimension")},
+                queries={
+                    "{{dimension}}": f"({rate('theraloop_refine_score_after_total', 'dimension')}"
+                    f" - {rate('theraloop_refine_score_before_total', 'dimension')})"
+                    f" / ({rate('theraloop_refine_uplift_count', 'dimension')} > 0)"
+                },
                 width=12,
             ),
             Spread(

@@ -294,3 +294,11 @@ async def test_metrics_tell_outcome_reason_refusals_crisis_and_stages() -> None:
     assert value("theraloop_refine_gate_refusals_total", {"reason": "not_the_best"}) == 3
     assert value("theraloop_refine_stage_seconds_count", {"stage": "therapist"}) == 1
     assert value("theraloop_refine_uplift_count", {"dimension": "empathy"}) == 1
+    before, after = (
+        value(f"theraloop_refine_score_{when}_total", {"dimension": "overall"}) for when in ("before", "after")
+    )
+    assert before is not None
+    assert after is not None
+    assert 1 <= before < after <= 5
+    # Queries must not ask for it: tests/ops/metric_names.py counts on its absence.
+    assert value("theraloop_refine_uplift_sum", {"dimension": "overall"}) is None
