@@ -23,6 +23,7 @@ _DOUBLE_QUOTES: Final = re.compile("[\u201c\u201d\u201e\u00ab\u00bb]")
 _HYPHENS: Final = re.compile(r"(?<=\w)[-\u2010-\u2015_/](?=\w)")
 _STRETCHED: Final = re.compile(r"([a-z])\1{2,}")
 _DISGUISED_I: Final = re.compile(r"(?<=[a-z])[!1|](?=[a-z])")
+_PARTED: Final = re.compile(r"\b(wan|gon) na\b")
 _SPACES: Final = re.compile(r"[^\S\n]+")
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -46,7 +47,7 @@ def normalise(text: str) -> str:
     plain = _DOUBLE_QUOTES.sub('"', _APOSTROPHES.sub("", plain))
     plain = _DISGUISED_I.sub("i", plain)
     plain = _STRETCHED.sub(r"\1\1", _HYPHENS.sub(" ", plain))
-    return _SPACES.sub(" ", plain).strip()
+    return _PARTED.sub(r"\1na", _SPACES.sub(" ", plain).strip())
 
 
 def _compiled(value: object) -> re.Pattern[str]:

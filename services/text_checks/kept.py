@@ -53,6 +53,11 @@ _INSTRUCTIONS: Final[Mapping[str, re.Pattern[str]]] = {
         r"\b[^.!?]{0,60}",
         re.IGNORECASE,
     ),
+    "not_the_answer": re.compile(
+        r"\b(?:suicide|(?:ending|taking) your (?:own )?life|ending it all|killing yourself|dying) "
+        r"(?:is not|isn['\u2019]t|is never|will not|won['\u2019]t|doesn['\u2019]t have to)\b[^.!?]{0,60}",
+        re.IGNORECASE,
+    ),
     "get_safe": re.compile(
         r"\b(?:get|go|move|leave for|find) (?:to )?(?:somewhere|someplace|a) safe\b|\bsafe place\b|"
         r"\bsafety plan\b|\bshelter\b",

@@ -62,6 +62,12 @@ TRUE_CASES = (
     Case("ctb", "ready to ctb", "suicide"),
     Case("end-it", "I'm going to end it tonight", "suicide"),
     Case("end-it-all", "i just want to end it all", "suicide"),
+    Case("why-not", "So why not end it all and be done with this pain", "suicide"),
+    Case("why-not-kill", "why not kill myself", "suicide"),
+    Case("parted-wanna", "i just wan na die already", "suicide"),
+    Case("writing-note", "I'm currently writing my note, this is just another stop before the end", "suicide"),
+    Case("writing-goodbyes", "Paying off the little debt I have, writing goodbyes", "suicide"),
+    Case("go-to-bridge", "it's taking me so long to even go to a bridge and jump off", "suicide"),
     Case("off-myself", "might just off myself", "suicide"),
     Case("caps", "I WANT TO DIE", "suicide"),
     Case("stretched", "i wanna dieeeee tonight, i want to die", "suicide"),
@@ -163,6 +169,9 @@ TRUE_CASES = (
 FALSE_CASES = (
     # --- negation
     Case("not-suicidal", "I'm not suicidal", None),
+    Case("why-not-notes", "why not write my notes on paper", None),
+    Case("note-to-teacher", "I'm writing my note to the teacher", None),
+    Case("bridge-lake", "we drove to the bridge and jumped off into the lake, so fun", None),
     Case("not-suicidal-or", "I am not depressed or suicidal, just tired", None),
     Case("no-thoughts", "I have no thoughts of suicide", None),
     Case("never-kill", "I would never kill myself", None),
