@@ -1,7 +1,7 @@
 """Requests to a private S3-compatible bucket, signed as Signature Version 4 asks.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html. Only what reading needs: GET without body
-and query. An SDK would bring its own HTTP client and forty times the code.
+and query: an SDK would bring an HTTP client of its own for it.
 """
 
 import hashlib

@@ -91,7 +91,7 @@ def _environment(folder: Path, ports: dict[str, int]) -> dict[str, str]:
     (folder / "prometheus.yml").write_text(yaml.safe_dump(watched), encoding="utf-8")
     quiet = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(quiet), encoding="utf-8")
-    subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)  # noqa: S607
+    subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)  # noqa: S607 - fixed, own folder
     for above in (folder, *folder.parents[:2]):
         above.chmod(0o755)
     return {
