@@ -136,6 +136,7 @@ def build_pipeline(
             prompts.digest,
             screen.digest,
             resources.source_digest,
+            messages.source_digest,
             settings.roles.model_dump_json(),
             settings.length.model_dump_json(),
             settings.gate.model_dump_json(),

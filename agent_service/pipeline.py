@@ -210,6 +210,7 @@ class RefinePipeline:
             rules=GateRules(thresholds, self._rules.margin, self._rules.safety_floor),
             candidates=screened.request.candidates,
             resources="\n".join(f"{resource.name}: {resource.contact}" for resource in resources),
+            to_say=self._messages.step_for(screened.categories, _language(screened.turns)),
             emit=emit,
         )
 

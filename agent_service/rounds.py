@@ -29,6 +29,8 @@ from services.text_checks.refusals import Rewriting, TextChecks
 
 _DUPLICATE = "duplicate"
 _NOT_JUDGED = "not_judged"
+_CHANGES_BESIDE_SAFETY = 2
+"""The small Therapist follows about three changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Case:
 
     Attributes:
         turns: the conversation. draft: what came in. rules: thresholds, margin and floor of this request.
-        candidates: rewrites per round. resources: the region's crisis resources as text. emit: told of each stage.
+        candidates: rewrites per round. resources: the region's crisis resources as text.
+        to_say: what a person in danger of their life is to be told; None for anybody else. emit: told of each stage.
     """
 
     turns: tuple[Turn, ...]
@@ -58,6 +61,7 @@ class Case:
     rules: GateRules
     candidates: int
     resources: str
+    to_say: str | None
     emit: Emit
 
 
@@ -141,9 +145,12 @@ class RoundRunner:
             plan = await self._coach.plan(told, critique.told, seed, budget.for_stage(Stage.COACH, ROUND_STAGES[2:]))
         case.emit(RefineEvent(event="plan", round=number, plan=plan.said))
         log.notes += [*critique.notes, *plan.notes]
+        changes = _with_safety(plan.told, case.to_say)
+        if changes != plan.told:
+            log.notes.append("safety_step_added")
         async with self._timed(Stage.THERAPIST, log):
             written = await self._therapist.rewrite(
-                told, plan.told, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
+                told, changes, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
             )
         attempts = self._sorted_out(case, held, written, seen, log)
         case.emit(RefineEvent(event="candidates", round=number, candidates=_traces(attempts)))
@@ -216,6 +223,11 @@ class RoundRunner:
         log.stage_ms[stage] = round(seconds * 1000, 1)
         self._times.record(stage, seconds)
         self._metrics.observe_stage(stage, seconds)
+
+
+def _with_safety(plan: tuple[str, ...], to_say: str | None) -> tuple[str, ...]:
+    """Return the plan, its last change replaced by what a person in danger must be told: no model decides on that."""
+    return plan if to_say is None else (*plan[:_CHANGES_BESIDE_SAFETY], f"Offer this step: {to_say}")
 
 
 def _aims(rules: GateRules, held: Held) -> tuple[Dimension, ...]:

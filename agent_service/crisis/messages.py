@@ -1,4 +1,5 @@
-"""The fixed messages that go out instead of a draft, by what was found and in the person's language where there is one.
+"""The fixed messages that go out instead of a draft, by what was found and in the person's language where there is one,
+and what a rewrite for a person in danger of their life is told to say.
 
 A data file, read and validated at the start; operators may replace it. Every message carries the resources in its text.
 """
@@ -42,6 +43,9 @@ _KIND_OF: Final[tuple[tuple[Category, MessageKind], ...]] = (
 """The most urgent first. `low_safety` alone says nothing of the person: the general message."""
 
 
+_OF_LIFE: Final = frozenset({Category.SUICIDE.value, Category.SELF_HARM.value})
+
+
 class FallbackMessages(BaseModel):
     """All fixed messages."""
 
@@ -49,6 +53,7 @@ class FallbackMessages(BaseModel):
 
     version: str = Field(description="Name of this wording.")
     messages: Mapping[str, Mapping[MessageKind, str]] = Field(description="By language, then kind.")
+    to_say: Mapping[str, str] = Field(default={}, description="By language: what a person in danger is to be told.")
     source_digest: str = Field(description="Hex sha256 of the file.")
 
     @field_validator("messages")
@@ -63,6 +68,11 @@ class FallbackMessages(BaseModel):
             if unfit:
                 raise ValueError(f"`{language}.{unfit[0]}` must hold {_SLOT} exactly once")
         return messages
+
+    def step_for(self, categories: Iterable[str], language: str | None) -> str | None:
+        """Return what a rewrite must say to a person in danger of their life; None for anybody else."""
+        in_danger = not _OF_LIFE.isdisjoint(categories)
+        return self.to_say.get(language or _BASE_LANGUAGE) if in_danger else None
 
     def compose(
         self, categories: Iterable[str], resources: Iterable[CrisisResource], language: str | None = None

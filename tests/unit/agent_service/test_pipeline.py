@@ -90,6 +90,17 @@ async def test_critic_and_coach_see_only_deficient_dimensions_and_the_therapist_
     assert "Keep these sentences word for word: If it gets too much, please call 988." in written
 
 
+async def test_the_therapist_is_told_what_a_person_in_danger_must_hear_whatever_the_coach_plans() -> None:
+    said = "Offer this step: Please tell me whether you are safe right now"
+    roles, calm = ScriptedRoles(), ScriptedRoles()
+    answer = await _refine(ScriptedJudge(_rising), roles, context=CRISIS, options={"max_rounds": 1})
+    await _refine(ScriptedJudge(_rising), calm, options={"max_rounds": 1})
+    assert all(said in (request.prompt or "") for request in roles.of("therapist"))
+    assert not any(said in (request.prompt or "") for request in calm.of("therapist"))
+    assert "safety_step_added" in answer.rounds[0].notes
+    assert said not in " ".join(answer.rounds[0].plan)
+
+
 async def test_candidates_differ_on_purpose_and_a_repeat_draws_the_same() -> None:
     first, second = ScriptedRoles(), ScriptedRoles()
     for roles in (first, second):
