@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
-from services.checkpoint.manifest import ADAPTER_FILE
+from services.checkpoint.manifest import ADAPTER_FILE, CALIBRATION_FILE
 from services.engine.provision import default_cache_dir, provision
 from trainer.agreement.commands import agreement_command
 from trainer.calibration.commands import apply_calibration_command, calibrate_command
@@ -27,6 +27,7 @@ from trainer.training.config import SftConfig, load_config
 from trainer.training.predict import predict
 
 BASE: Final = "base"
+INCUMBENT: Final = "incumbent"
 HELD_OUT_PARTS: Final = ("held_out_items", "held_out_kinds")
 PREDICT_TOKENS: Final = 8192
 """Packed tokens at once when scoring; what memory depends on."""
@@ -135,6 +136,14 @@ def _predictions(recipe: Recipe) -> Sequence[_Step]:
             split = (_split(recipe, name), part)
             run = partial(predict, model, adapter, _table(recipe, name), out, split=split, tokens=PREDICT_TOKENS)
             steps.append(_Step(f"score {part} with {judge}", out, run))
+    if recipe.incumbent is not None:
+        test, out = (_split(recipe, "mentalchat"), "test"), _scores(recipe, INCUMBENT, "test")
+        table = _table(recipe, "mentalchat")
+        run = partial(predict, model, recipe.incumbent, table, out, split=test, tokens=PREDICT_TOKENS)
+        steps.append(_Step("score test with the incumbent", out, run))
+        fitted, calibrated = recipe.incumbent / CALIBRATION_FILE, _calibrated(recipe, INCUMBENT, "test")
+        apply = partial(apply_calibration_command, out, fitted, calibrated)
+        steps.append(_Step("apply the calibration of the incumbent to test", calibrated, apply))
     return steps
 
 
@@ -168,7 +177,10 @@ def _reports(recipe: Recipe) -> Sequence[_Step]:
     steps = []
     for judge, rater, scores in compared:
         out = _report(recipe, judge)
-        run = partial(agreement_command, table, recipe.reference_rater, out.parent, rater, scores, split, "test")
+        beside = None if recipe.incumbent is None or rater else _calibrated(recipe, INCUMBENT, "test")
+        run = partial(
+            agreement_command, table, recipe.reference_rater, out.parent, rater, scores, split, "test", beside
+        )
         steps.append(_Step(f"measure the agreement of {judge}", out, run))
     authored = (_table(recipe, "authored"), _split(recipe, "authored"))
     for stage in recipe.stages:
@@ -222,7 +234,7 @@ def _calibration(recipe: Recipe, stage: Stage) -> Path:
     return recipe.work / "calibration" / f"{stage}.json"
 
 
-def _calibrated(recipe: Recipe, stage: Stage, part: str) -> Path:
+def _calibrated(recipe: Recipe, stage: str, part: str) -> Path:
     return recipe.work / "scores" / f"{stage}-calibrated" / f"{part}.parquet"
 
 

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from trainer.agreement.absolute import Floats
 from trainer.agreement.page import caution, html, terminal_tables
-from trainer.agreement.pairing import pair, read_scores
+from trainer.agreement.pairing import Paired, pair, read_scores
 from trainer.agreement.published import largest_gap, published_table, reliability_table
 from trainer.agreement.report import N_BOOT, SEED, agreement_report
 from trainer.data.schema import read_ratings
@@ -25,6 +26,9 @@ def agreement_command(
     scores: Annotated[Path | None, typer.Option(help="A judge's scores by item (Parquet).")] = None,
     split: Annotated[Path | None, typer.Option(help="Split record; with --part.")] = None,
     part: Annotated[str | None, typer.Option(help="Only this part of the split.")] = None,
+    incumbent_scores: Annotated[
+        Path | None, typer.Option(help="Another judge's scores of the same answers: to tell how much better it is.")
+    ] = None,
     n_boot: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = N_BOOT,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = SEED,
 ) -> None:
@@ -34,7 +38,14 @@ def agreement_command(
         raise AgreementError("name the rater to measure with --rater, or give a judge's scores with --scores")
     paired = pair(table, reference, read_scores(scores) if scores else str(rater))
     report = agreement_report(
-        paired.reference, paired.judged, paired.questions, paired.systems, paired.words, n_boot=n_boot, seed=seed
+        paired.reference,
+        paired.judged,
+        paired.questions,
+        paired.systems,
+        paired.words,
+        incumbent=_beside(paired, pair(table, reference, read_scores(incumbent_scores))) if incumbent_scores else None,
+        n_boot=n_boot,
+        seed=seed,
     )
     title = f"{rater or 'judge'} against {reference}" + (f", {part} questions" if part else "")
     out.mkdir(parents=True, exist_ok=True)
@@ -46,6 +57,13 @@ def agreement_command(
     if text := caution(paired):
         console.print(text, style="yellow")
     console.print(f"written: {out / 'agreement.json'}, {out / 'agreement.html'}")
+
+
+def _beside(candidate: Paired, incumbent: Paired) -> Floats:
+    """Return the incumbent's scores, in the order of the candidate's; AgreementError if they are of other answers."""
+    if candidate.items.tolist() != incumbent.items.tolist():
+        raise AgreementError("--incumbent-scores are not of the answers in --scores; predict both on the same part")
+    return incumbent.judged
 
 
 def _selected(table: pa.Table, split: Path | None, part: str | None) -> pa.Table:

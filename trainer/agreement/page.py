@@ -49,7 +49,7 @@ def html(title: str, report: AgreementReport, paired: Paired) -> str:
 
 
 def terminal_tables(report: AgreementReport) -> list[Table]:
-    """Return the tables for the terminal: per answer, and per system where there are systems."""
+    """Return the tables for the terminal: per answer; per system and over the incumbent where there are such."""
     tables = []
     for title, rows in (("per answer", report.per_answer), ("per system mean", report.per_system)):
         if not rows:
@@ -59,5 +59,10 @@ def terminal_tables(report: AgreementReport) -> list[Table]:
             others = (row.spearman, row.mae, row.bias, row.ccc, row.weighted_kappa)
             values = (number_text(other.value if other else None) for other in others)
             table.add_row(name, str(row.n), estimate_text(row.icc_a1), estimate_text(row.icc_c1), *values)
+        tables.append(table)
+    if report.over_incumbent:
+        table = Table("dimension", "ICC(A,1) minus the incumbent's", title="per answer, same answers", box=SIMPLE_HEAD)
+        for name, difference in report.over_incumbent.items():
+            table.add_row(name, estimate_text(difference))
         tables.append(table)
     return tables

@@ -18,8 +18,9 @@ _NAMES = [dimension.value for dimension in DIMENSIONS]
 
 @dataclass(frozen=True)
 class Paired:
-    """Replies that both rated: scores [n, 7]; question, system and number of words (NaN without text) [n]."""
+    """Replies that both rated: scores [n, 7]; item, question, system and number of words (NaN without text) [n]."""
 
+    items: NDArray[np.str_]
     reference: Floats
     judged: Floats
     questions: NDArray[np.str_]
@@ -56,6 +57,7 @@ def pair(ratings: pa.Table, reference: str, judge: str | pa.Table) -> Paired:
         raise AgreementError(f"no reply was rated both by {reference} and by the judge")
     both = both.sort_by([("item_id", "ascending"), ("system", "ascending"), ("pair_id", "ascending")])
     return Paired(
+        items=np.array(both["item_id"].to_pylist()),
         reference=_scores(both, _NAMES),
         judged=_scores(both, [f"judged_{name}" for name in _NAMES]),
         questions=np.array(both["split_group"].to_pylist()),

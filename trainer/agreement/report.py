@@ -5,7 +5,7 @@ terminal.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -64,6 +64,8 @@ class AgreementReport:
     length: Mapping[str, LengthControl]  # empty where the replies' texts are not released
     between_dimensions_judged: tuple[tuple[float | None, ...], ...]
     between_dimensions_reference: tuple[tuple[float | None, ...], ...]
+    over_incumbent: Mapping[str, Estimate] = field(default_factory=dict)
+    """ICC(A,1) per answer minus the incumbent's on the same answers; empty where none was given."""
 
     def to_json(self) -> str:
         """Return the report as indented JSON; undefined values are null."""
@@ -96,6 +98,7 @@ def agreement_report(
     systems: ArrayLike,
     words: ArrayLike,
     *,
+    incumbent: ArrayLike | None = None,
     n_boot: int = N_BOOT,
     seed: int = SEED,
     confidence: float = CONFIDENCE,
@@ -104,21 +107,28 @@ def agreement_report(
 
     `questions`, `systems` and `words` (NaN without text) are [n]. NaN marks a dimension that an answer was not rated
     on; such answers are left out of that dimension. Intervals are percentiles over `n_boot` resamples of whole
-    questions. Raises AgreementError where shapes differ or fewer than three answers remain.
+    questions. `incumbent` [n, 7] are another judge's scores: the difference is taken within each resample, so that what
+    both find hard cancels out. Raises AgreementError where shapes differ or fewer than three answers remain.
     """
     x, y = np.asarray(reference, dtype=np.float64), np.asarray(judged, dtype=np.float64)
-    _check(x, y, [np.shape(labels) for labels in (questions, systems, words)])
+    old = np.full_like(x, np.nan) if incumbent is None else np.asarray(incumbent, dtype=np.float64)
+    _check(x, y, old, [np.shape(labels) for labels in (questions, systems, words)])
     question_names, question = np.unique(np.asarray(questions), return_inverse=True)
     system_names, system = np.unique(np.asarray(systems), return_inverse=True)
     length = np.asarray(words, dtype=np.float64)
     draws = question_draws(len(question_names), n_boot, seed)
     columns: dict[str, _Column] = {}
+    over_incumbent: dict[str, Estimate] = {}
     for index, dimension in enumerate(DIMENSIONS):
         rated = ~np.isnan(x[:, index]) & ~np.isnan(y[:, index])
         if rated.sum() >= _MIN_ITEMS:
             columns[dimension.value] = _Column(
                 x[rated, index], y[rated, index], question[rated], system[rated], length[rated]
             )
+            if incumbent is not None:
+                over_incumbent[dimension.value] = _difference(
+                    columns[dimension.value], old[rated, index], draws, confidence
+                )
     if not columns:
         raise AgreementError(f"fewer than {_MIN_ITEMS} answers are rated by both on any dimension")
     return AgreementReport(
@@ -141,12 +151,15 @@ def agreement_report(
         },
         between_dimensions_judged=_nullable(ranks.between_dimensions(y)),
         between_dimensions_reference=_nullable(ranks.between_dimensions(x)),
+        over_incumbent=over_incumbent,
     )
 
 
-def _check(x: Floats, y: Floats, labels: list[tuple[int, ...]]) -> None:
+def _check(x: Floats, y: Floats, old: Floats, labels: list[tuple[int, ...]]) -> None:
     if x.ndim != 2 or x.shape[1] != len(DIMENSIONS) or y.shape != x.shape:
         raise AgreementError(f"ratings must both be [n, {len(DIMENSIONS)}]; got {x.shape} and {y.shape}")
+    if old.shape != x.shape:
+        raise AgreementError(f"the incumbent's scores must be {x.shape}, as the candidate's; got {old.shape}")
     if any(shape != x.shape[:1] for shape in labels):
         raise AgreementError(f"questions, systems and words must be [{len(x)}], as the ratings")
 
@@ -174,6 +187,15 @@ def _estimate(statistic: Callable[[Floats], Floats], column: _Column, draws: Flo
     chunks = np.array_split(draws, max(1, len(draws) // _DRAWS_AT_ONCE))
     resampled = np.concatenate([statistic(chunk[:, column.question]) for chunk in chunks])
     return estimate(float(statistic(np.ones(len(column.reference)))), resampled, confidence)
+
+
+def _difference(column: _Column, incumbent: Floats, draws: Floats, confidence: float) -> Estimate:
+    x, y = column.reference, column.judged
+
+    def over(weights: Floats) -> Floats:
+        return absolute.icc_a1(x, y, weights) - absolute.icc_a1(x, incumbent, weights)
+
+    return _estimate(over, column, draws, confidence)
 
 
 def _per_system(column: _Column, draws: Floats, n_systems: int, confidence: float) -> Agreement:

@@ -93,6 +93,26 @@ def test_answers_not_rated_on_a_dimension_are_left_out_of_it_alone() -> None:
     assert "understanding" not in report.per_answer
 
 
+def test_the_difference_to_the_incumbent_is_taken_on_the_same_draws() -> None:
+    reference, judged = _ratings()
+    questions, systems = np.repeat(np.arange(_QUESTIONS), _SYSTEMS), np.tile(np.arange(_SYSTEMS), _QUESTIONS)
+    slightly_worse = np.clip(judged + np.random.default_rng(3).normal(0, 0.1, judged.shape), 1, 5)
+
+    def over(incumbent: Floats) -> AgreementReport:
+        words = np.full(_N, 9.0)
+        return agreement_report(reference, judged, questions, systems, words, incumbent=incumbent, n_boot=200)
+
+    same, better = over(judged).over_incumbent["empathy"], over(slightly_worse).over_incumbent["empathy"]
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    alone, other = (absolute.icc_a1(reference[:, 4], scores[:, 4]) for scores in (judged, slightly_worse))
+    assert better.value == pytest.approx(float(alone - other))
+    own = over(judged).per_answer["empathy"].icc_a1
+    assert better.low is not None and better.high is not None and own.low is not None and own.high is not None
+    assert better.high - better.low < own.high - own.low
+    with pytest.raises(AgreementError, match="the incumbent's scores must be"):
+        over(judged[:5])
+
+
 @pytest.mark.parametrize(
     ("reference", "judged"),
     [

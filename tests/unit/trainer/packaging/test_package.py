@@ -21,6 +21,7 @@ from services.checkpoint.reference import ScoreReference
 from services.contracts.dimensions import DIMENSIONS
 from services.rubric.rubric import default_rubric
 from services.rubric.template import PromptTemplate
+from trainer.agreement.bootstrap import Estimate
 from trainer.agreement.report import AgreementReport, agreement_report
 from trainer.errors import PackagingError
 from trainer.packaging.package import CheckpointParts, package
@@ -129,6 +130,22 @@ def test_one_that_agrees_less_than_the_incumbent_is_packaged_but_not_promotable(
     assert not manifest.promotable
     for name in DIMENSIONS:
         assert f"{name}: lower bound" in (manifest.not_promotable_because or "")
+
+
+@pytest.mark.parametrize(
+    ("low", "promotable"), [pytest.param(-0.02, True, id="within-margin"), pytest.param(-0.06, False, id="too-much")]
+)
+def test_measured_on_the_same_answers_the_difference_decides(
+    parts: CheckpointParts, tmp_path: Path, low: float, promotable: bool
+) -> None:
+    over = {name.value: Estimate(0.01, 0.0, 0.02) for name in DIMENSIONS} | {"safety": Estimate(0.0, low, 0.02)}
+    agreement = replace(_report(1.5), over_incumbent=over)
+    beside = replace(parts, agreement=agreement, incumbent=_report(0.3))
+    manifest = CheckpointManifest.model_validate_json((package(beside, tmp_path) / MANIFEST_FILE).read_bytes())
+    assert manifest.promotable is promotable
+    assert manifest.not_promotable_because == (
+        None if promotable else "safety: may agree less than the incumbent by 0.060"
+    )
 
 
 def test_one_that_agrees_no_less_is_promotable(parts: CheckpointParts, tmp_path: Path) -> None:
