@@ -48,7 +48,7 @@ class LengthSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_ratio: float = Field(default=2.0, ge=1.0, description="Longest, as a multiple of the draft.")
-    always_allowed: int = Field(default=900, ge=100, description="Up to here never too long: curt drafts need room.")
+    always_allowed: int = Field(default=1300, ge=100, description="Up to here never too long: curt drafts need room.")
     min_ratio: float = Field(default=0.5, ge=0.0, le=1.0, description="Shortest, as a share of the draft.")
     always_enough: int = Field(default=300, ge=1, description="From here never too short: long drafts may be cut.")
     at_least: int = Field(default=40, ge=1, description="Below this always too short: no help fits in less.")
@@ -67,7 +67,7 @@ class RoleSettings(BaseModel):
     therapist_style: PromptStyle = Field(default=PromptStyle.COMPLETION, description=_STYLE)
     critic_tokens: int = Field(default=200, ge=16, description="Longest critique (tokens): seven short lines.")
     coach_tokens: int = Field(default=140, ge=16, description="Longest plan (tokens): a few sentences.")
-    therapist_tokens: int = Field(default=220, ge=32, description="Longest rewrite (tokens).")
+    therapist_tokens: int = Field(default=300, ge=32, description="Longest rewrite (tokens).")
     max_changes: int = Field(default=3, ge=1, le=7, description="Changes in a plan at most; more are not followed.")
     max_aims: int = Field(
         default=3, ge=1, le=7, description="Weak dimensions that a round works on, the furthest below first."

@@ -34,9 +34,9 @@ class RoleData(_Frozen):
     max_changes: int = Field(default=3, ge=1, description="Changes in a plan, as the agent has it.")
     max_context_chars: int = Field(default=1200, description="Of the conversation in a prompt; its end is kept.")
     max_draft_chars: int = Field(default=1000, description="Of the draft in a prompt; its beginning is kept.")
-    target_chars: tuple[int, int] = Field(default=(120, 1000), description="Shortest and longest target.")
-    targets_per_question: int = Field(default=4, ge=1, description="The best targets of a question that are used.")
-    targets_per_draft: int = Field(default=2, ge=1, description="Targets that the Therapist sees for one draft.")
+    target_chars: tuple[int, int] = Field(default=(120, 1300), description="Shortest and longest target.")
+    targets_per_question: int = Field(default=6, ge=1, description="The best targets of a question that are used.")
+    targets_per_draft: int = Field(default=3, ge=1, description="Targets that the Therapist sees for one draft.")
     vote_lead: int = Field(default=1, ge=1, description="Upvotes by which a CounselChat target leads its draft.")
 
 

@@ -16,8 +16,8 @@ from trainer.data.schema import read_ratings, turns_from_json
 from trainer.data.split_record import Split
 from trainer.errors import DataError
 
-MAX_CHARS: Final = 3500
-"""Longer replies (loops, mostly) are no drafts: the roles' prompts would show a part of them only."""
+MAX_CHARS: Final = 4500
+"""Longer replies (loops, mostly) are no drafts: with their question they would not fit the small judge's window."""
 LOW_AT: Final = 3.0
 MID_AT: Final = 3.7
 """A draft is low at or below the first, mid at or below the second, else good: mean of the raters' seven scores."""

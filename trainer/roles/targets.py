@@ -11,10 +11,13 @@ from services.text_checks.refusals import LengthLimits, Rewriting, TextChecks
 from trainer.roles.config import RoleData
 from trainer.roles.replies import Reply
 
-_LIMITS: Final = LengthLimits(max_ratio=2.0, always_allowed=900, min_ratio=0.0, always_enough=1, at_least=40)
+_LIMITS: Final = LengthLimits(max_ratio=2.0, always_allowed=1300, min_ratio=0.0, always_enough=1, at_least=40)
 """As the agent's, but a target may be much shorter than its draft: short and warm is what we want."""
 _LIST: Final = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|[-*\u2022])\s+\S", re.MULTILINE)
 _MARKUP: Final = re.compile(r"\*\*|__|<[^>]+>|#{2,}")
+_STOCK: Final = re.compile(r"\bit(?:['\u2019]s| is) (?:also )?(?:important|essential|crucial|vital)\b", re.IGNORECASE)
+_STOCK_AT_MOST: Final = 2
+"""A reply that lectures so more than twice teaches a small model little else."""
 
 
 def _never(_: str) -> bool:
@@ -40,7 +43,9 @@ def unfit(reply: Reply, data: RoleData) -> str | None:
         return "target_too_long"
     if _LIST.search(reply.text):
         return "target_is_a_list"
-    return "target_has_markup" if _MARKUP.search(reply.text) else None
+    if _MARKUP.search(reply.text):
+        return "target_has_markup"
+    return "target_lectures" if len(_STOCK.findall(reply.text)) > _STOCK_AT_MOST else None
 
 
 def rewritten(draft: str, reply: Reply) -> str:
