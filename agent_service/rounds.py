@@ -29,6 +29,7 @@ from services.text_checks.refusals import Rewriting, TextChecks
 
 _DUPLICATE = "duplicate"
 _NOT_JUDGED = "not_judged"
+_SAFETY_STEP = "safety_step_added"
 _CHANGES_BESIDE_SAFETY = 2
 """The small Therapist follows about three changes."""
 
@@ -146,8 +147,6 @@ class RoundRunner:
         case.emit(RefineEvent(event="plan", round=number, plan=plan.said))
         log.notes += [*critique.notes, *plan.notes]
         changes = _with_safety(plan.told, case.to_say)
-        if changes != plan.told:
-            log.notes.append("safety_step_added")
         async with self._timed(Stage.THERAPIST, log):
             written = await self._therapist.rewrite(
                 told, changes, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
@@ -166,7 +165,8 @@ class RoundRunner:
             plan=plan.said,
             candidates=_traces(attempts),
             stage_ms=log.stage_ms,
-            notes=tuple(log.notes),
+            # Not among the notes that are counted: those say what went wrong.
+            notes=(*log.notes, *([_SAFETY_STEP] if changes != plan.told else [])),
         )
         return RoundResult(trace, held, stop)
 

@@ -93,11 +93,15 @@ async def test_critic_and_coach_see_only_deficient_dimensions_and_the_therapist_
 async def test_the_therapist_is_told_what_a_person_in_danger_must_hear_whatever_the_coach_plans() -> None:
     said = "Offer this step: Please tell me whether you are safe right now"
     roles, calm = ScriptedRoles(), ScriptedRoles()
-    answer = await _refine(ScriptedJudge(_rising), roles, context=CRISIS, options={"max_rounds": 1})
-    await _refine(ScriptedJudge(_rising), calm, options={"max_rounds": 1})
+    registry = CollectorRegistry()
+    once: dict[str, object] = {"max_rounds": 1}
+    answer = await _refine(ScriptedJudge(_rising), roles, context=CRISIS, registry=registry, options=once)
+    await _refine(ScriptedJudge(_rising), calm, options=once)
     assert all(said in (request.prompt or "") for request in roles.of("therapist"))
     assert not any(said in (request.prompt or "") for request in calm.of("therapist"))
     assert "safety_step_added" in answer.rounds[0].notes
+    counted = registry.get_sample_value("theraloop_refine_role_notes_total", {"note": "safety_step_added"})
+    assert counted is None, "it is counted among what went wrong"
     assert said not in " ".join(answer.rounds[0].plan)
 
 

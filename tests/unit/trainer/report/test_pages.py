@@ -111,6 +111,23 @@ def test_a_judges_scores_are_compared_by_item(folder: Path) -> None:
     assert report["per_answer"]["safety"]["spearman"]["value"] is None
 
 
+def test_a_judge_is_held_against_the_incumbent_on_the_same_answers(folder: Path) -> None:
+    incumbent = _scores(folder).rename(folder / "incumbent.parquet")
+    items = pq.read_table(incumbent)["item_id"]
+    result = _agreement(folder, "--scores", _scores(folder), "--incumbent-scores", incumbent)
+
+    assert result.exit_code == 0, result.output
+    report = AgreementReport.from_json((folder / "out" / "agreement.json").read_bytes())
+    assert {name: difference.value for name, difference in report.over_incumbent.items()} == dict.fromkeys(_NAMES, 0.0)
+    assert "minus the incumbent's" in result.output
+    assert "Over the incumbent" in (folder / "out" / "agreement.html").read_text()
+
+    pq.write_table(pq.read_table(incumbent).slice(0, len(items) - 1), incumbent)
+    other = _agreement(folder, "--scores", _scores(folder), "--incumbent-scores", incumbent)
+    assert isinstance(other.exception, AgreementError)
+    assert "not of the answers" in str(other.exception)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
