@@ -51,7 +51,10 @@ _RECORDS: Final = "records.jsonl"
 
 
 def main(
-    drafts: Annotated[Path, typer.Option(help="Drafts (JSON lines), as `python -m trainer drafts` writes them.")],
+    drafts: Annotated[
+        list[Path],
+        typer.Option(help="Drafts (JSON lines), as `python -m trainer drafts` writes them; several: again, each once."),
+    ],
     verdict: Annotated[str, typer.Option(help="Base URL of the judge that decides; it must not be the steering one.")],
     out: Annotated[Path, typer.Option(help="Folder of records and report; an evaluation that stopped goes on.")],
     variant: Annotated[list[Variant] | None, typer.Option(help="Only these; default: all.")] = None,
@@ -83,16 +86,21 @@ def main(
     _show(report, out)
 
 
-def read_drafts(path: Path) -> list[Draft]:
-    """Return the drafts of a file.
+def read_drafts(paths: Sequence[Path]) -> list[Draft]:
+    """Return the drafts of the files in their order; one that several hold counts once, as the first has it.
 
     Raises:
-        DataInvalid: it cannot be read, or a line is no draft.
+        DataInvalid: one cannot be read, or a line is no draft.
     """
-    try:
-        return [Draft.model_validate_json(line) for line in path.read_bytes().split(b"\n") if line]
-    except (OSError, ValidationError) as error:
-        raise DataInvalid(f"{path}: not the drafts that `python -m trainer drafts` writes") from error
+    drafts: dict[str, Draft] = {}
+    for path in paths:
+        try:
+            found = [Draft.model_validate_json(line) for line in path.read_bytes().split(b"\n") if line]
+        except (OSError, ValidationError) as error:
+            raise DataInvalid(f"{path}: not the drafts that `python -m trainer drafts` writes") from error
+        for draft in found:
+            drafts.setdefault(draft.id, draft)
+    return list(drafts.values())
 
 
 def build_pipelines(

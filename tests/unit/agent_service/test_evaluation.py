@@ -116,7 +116,15 @@ def test_a_line_that_is_no_record_is_refused(tmp_path: Path) -> None:
 def test_a_file_without_drafts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
     with pytest.raises(DataInvalid, match="trainer drafts"):
-        read_drafts(tmp_path / "d.jsonl")
+        read_drafts([tmp_path / "d.jsonl"])
+
+
+def test_a_draft_that_two_files_hold_counts_once_as_the_first_has_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    first.write_text(_draft(0).model_dump_json() + "\n", encoding="utf-8")
+    again = _draft(0).model_copy(update={"band": Band.MID})
+    second.write_text("".join(draft.model_dump_json() + "\n" for draft in (again, _draft(1))), encoding="utf-8")
+    assert read_drafts([first, second]) == [_draft(0), _draft(1)]
 
 
 async def test_the_table_counts_gains_recoveries_and_harm(tmp_path: Path) -> None:
