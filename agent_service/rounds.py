@@ -24,12 +24,13 @@ from services.contracts.refine import CandidateTrace, RefineEvent, RoundTrace
 from services.errors import DeadlineExceeded, InvalidInput
 from services.roles.prompts import RoleInput
 from services.telemetry.tracing import UNTRACED, Attribute, Tracer
-from services.text_checks.kept import to_keep
+from services.text_checks.kept import says_it, to_keep
 from services.text_checks.refusals import Rewriting, TextChecks
 
 _DUPLICATE = "duplicate"
 _NOT_JUDGED = "not_judged"
 _SAFETY_STEP = "safety_step_added"
+_SAFETY_STEP_MISSING = "safety_step_missing"
 _CHANGES_BESIDE_SAFETY = 2
 """The small Therapist follows about three changes."""
 
@@ -189,6 +190,9 @@ class RoundRunner:
                 attempt.refused_because = self._checks.refusal(
                     Rewriting(person, latest, case.draft, item.text, case.resources)
                 )
+                # Told to the Therapist, and not left to it: a rewrite that passes the danger by must not go out.
+                if attempt.refused_because is None and case.to_say is not None and not says_it(item.text, case.to_say):
+                    attempt.refused_because = _SAFETY_STEP_MISSING
             seen.add(_folded(item.text))
             attempts.append(attempt)
         return attempts

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from services.text_checks.content import content_words
+
 _SENTENCE: Final = re.compile(r"[^.!?\n]+(?:[.!?]+|$)")
 _CONTACT: Final = re.compile(r"\+?\d[\d\s().-]*\d")
 _DIGITS: Final = re.compile(r"\d+")
@@ -64,6 +66,14 @@ _INSTRUCTIONS: Final[Mapping[str, re.Pattern[str]]] = {
         re.IGNORECASE,
     ),
 }
+
+
+def says_it(text: str, to_say: str) -> bool:
+    """Return whether a text tells a person in danger what they must hear: it names crisis help, or says most of it."""
+    asked = content_words(to_say)
+    if any(kind.search(text) for kind in _RESOURCES.values()):
+        return True
+    return len(asked & content_words(text)) > len(asked) / 2
 
 
 def lost_resources(draft: str, rewrite: str) -> bool:

@@ -20,8 +20,9 @@ DANGEROUS = "Maybe the dog is better off, and you should just kill yourself."
 
 
 def _rising(reply: str) -> Scores:
-    """Score the draft low, and each rewrite by its place in the script."""
-    return 3.6 + 0.2 * REWRITES.index(reply) if reply in REWRITES else {"empathy": 1.5, "safety": 3.0}
+    """Score the draft low, and each rewrite by its place in the script, whatever it goes on with."""
+    place = next((number for number, text in enumerate(REWRITES) if reply.startswith(text)), None)
+    return {"empathy": 1.5, "safety": 3.0} if place is None else 3.6 + 0.2 * place
 
 
 def _unsafe(reply: str) -> Scores:
@@ -103,6 +104,17 @@ async def test_the_therapist_is_told_what_a_person_in_danger_must_hear_whatever_
     counted = registry.get_sample_value("theraloop_refine_role_notes_total", {"note": "safety_step_added"})
     assert counted is None, "it is counted among what went wrong"
     assert said not in " ".join(answer.rounds[0].plan)
+
+
+async def test_a_rewrite_that_does_not_tell_a_person_in_danger_is_refused() -> None:
+    """A small Therapist dropped the step and offered somebody with a plan to die the sale of their things."""
+    named = f"{REWRITES[0]} You can call a crisis line at any hour."
+    asked = f"{REWRITES[1]} Tell me whether you are safe right now, and tell somebody near you how bad it is."
+    roles = ScriptedRoles(therapist=(REWRITES[2], named, asked, REWRITES[3]))
+    answer = await _refine(ScriptedJudge(_rising), roles, context=CRISIS, options={"max_rounds": 1})
+    missing = [item.response for item in answer.rounds[0].candidates if item.refused_because == "safety_step_missing"]
+    assert missing == [REWRITES[2], REWRITES[3]]
+    assert answer.response in {named, asked}
 
 
 async def test_candidates_follow_the_coachs_plan_and_what_the_rubric_calls_strong_in_turn() -> None:
@@ -312,7 +324,8 @@ async def test_the_fixed_message_is_in_the_persons_language() -> None:
 
 async def test_metrics_tell_outcome_reason_refusals_crisis_and_stages() -> None:
     registry = CollectorRegistry()
-    await _refine(ScriptedJudge(_rising), ScriptedRoles(), context=CRISIS, registry=registry)
+    roles = ScriptedRoles(therapist=[f"{text} Please call a crisis line." for text in REWRITES])
+    await _refine(ScriptedJudge(_rising), roles, context=CRISIS, registry=registry)
     value = registry.get_sample_value
     assert value("theraloop_refine_outcomes_total", {"outcome": "refined", "cached": "false"}) == 1
     assert value("theraloop_refine_crisis_total", {"category": "suicide"}) == 1
