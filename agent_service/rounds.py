@@ -147,10 +147,10 @@ class RoundRunner:
             plan = await self._coach.plan(told, critique.told, seed, budget.for_stage(Stage.COACH, ROUND_STAGES[2:]))
         case.emit(RefineEvent(event="plan", round=number, plan=plan.said))
         log.notes += [*critique.notes, *plan.notes]
-        plans = [_with_safety(changes, case.to_say) for changes in plan.plans]
+        changes = _with_safety(plan.told, case.to_say)
         async with self._timed(Stage.THERAPIST, log):
             written = await self._therapist.rewrite(
-                told, plans, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
+                told, changes, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
             )
         attempts = self._sorted_out(case, held, written, seen, log)
         case.emit(RefineEvent(event="candidates", round=number, candidates=_traces(attempts)))
@@ -167,7 +167,7 @@ class RoundRunner:
             candidates=_traces(attempts),
             stage_ms=log.stage_ms,
             # Not among the notes that are counted: those say what went wrong.
-            notes=(*log.notes, *([_SAFETY_STEP] if case.to_say is not None else [])),
+            notes=(*log.notes, *([_SAFETY_STEP] if changes != plan.told else [])),
         )
         return RoundResult(trace, held, stop)
 
