@@ -4,17 +4,13 @@ The same configuration drives a CPU and a GPU; only the memory settings differ. 
 a container runs. It imports no vLLM: the engine is another process.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 CPU_PLUGINS = ("theraloop_cpu_lora", "theraloop_cpu_seeds")
-_FEW_CORES: Final = 2
-"""vLLM keeps one core back for its scheduler. Of two that is half of all: with both, prompts are read 1.9 times as fast
-and sixteen sequences are written 1.5 times as fast (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +31,6 @@ class EngineConfig:
     """Most tokens in one forward pass. On a CPU a long pass holds up everyone who comes after it began."""
     kv_cache_gib: int = 1
     """CPU only: memory for keys and values. One GiB holds some 58,000 tokens of the embedded model."""
-    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    """CPU only: how many this process may use; the engine takes all of them where they are few."""
     gpu_memory_fraction: float = 0.9
     """GPU only: share of the device's memory that vLLM takes."""
     max_adapters: int = 8
@@ -92,8 +86,6 @@ def engine_environment(config: EngineConfig) -> dict[str, str]:
     }
     if config.device == "cpu":
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(config.kv_cache_gib)
-        if config.cores <= _FEW_CORES:
-            environment["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
         # vLLM compiles one small function of its sampler, at the first request: that would need a C++ compiler.
         environment["TORCHDYNAMO_DISABLE"] = "1"
     return environment

@@ -53,12 +53,6 @@ def test_cpu_memory_is_set_by_environment_and_gpu_memory_by_option() -> None:
     assert option(engine_command(gpu), "--gpu-memory-utilization") == "0.5"
 
 
-@pytest.mark.parametrize(("cores", "reserved"), [(1, "0"), (2, "0"), (3, None), (64, None)])
-def test_an_engine_with_few_cores_keeps_none_of_them_back(cores: int, reserved: str | None) -> None:
-    environment = engine_environment(config(device="cpu", cores=cores))
-    assert environment.get("VLLM_CPU_NUM_OF_RESERVED_CPU") == reserved
-
-
 def test_the_environment_loads_our_plugins_and_keeps_the_engine_offline_and_silent() -> None:
     environment = engine_environment(config())
     assert environment["VLLM_PLUGINS"].split(",") == list(CPU_PLUGINS)
