@@ -22,9 +22,10 @@ pytestmark = pytest.mark.integration
 
 POLICY = RestartPolicy(first_pause_s=0.05, longest_pause_s=0.1, most_crashes=2, healthy_after_s=60.0, stop_grace_s=5.0)
 
+# Both write to one pipe, each line in one write: unbuffered, print writes a line in parts, which could mix.
 SERVER = """
     import os, signal, socket, subprocess, sys, time
-    print("pid", os.getpid(), flush=True)
+    os.write(1, f"pid {os.getpid()}\\n".encode())
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     while True:
         connection, _ = listener.accept()
@@ -33,10 +34,10 @@ SERVER = """
 """
 FORKING = (
     """
-    import subprocess, sys
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+    import os, subprocess, sys
+    deaf = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b'deaf\\\\n'); signal.pause()"
     child = subprocess.Popen([sys.executable, "-c", deaf])
-    print("child", child.pid, flush=True)
+    os.write(1, f"child {child.pid}\\n".encode())
 """
     + SERVER
 )
