@@ -5,6 +5,7 @@ prompts that it was trained with. An adapter's served name carries its digest: a
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +112,15 @@ def role_names(folder: Path) -> tuple[Mapping[Role, str], PromptStyle]:
 
 
 def released_folders(registry: Path) -> tuple[Path, ...]:
-    """Return the folders with a manifest in a registry, the highest version first."""
-    return tuple(sorted((path.parent for path in registry.glob(f"*/{MANIFEST_FILE}")), reverse=True))
+    """Return the folders with a manifest in a registry, the highest version first: `-10` before `-2`."""
+    return tuple(sorted((path.parent for path in registry.glob(f"*/{MANIFEST_FILE}")), key=_by_number, reverse=True))
+
+
+def _by_number(folder: Path) -> tuple[list[str | int], str]:
+    """Return what sorts the digits of a name as numbers; of `-2` and `-02`, which are equal, the text decides."""
+    pieces = re.split(r"([0-9]+)", folder.name)
+    # Every second piece is a number, so that two names compare text with text and number with number.
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], folder.name
 
 
 def _manifest(folder: Path) -> RolesManifest:

@@ -1,4 +1,4 @@
-"""Write a checkpoint folder: DESIGN's files, their digests in the manifest, all at once or not at all.
+"""Write a checkpoint folder (docs/checkpoints.md): files, their digests in the manifest, all at once or not at all.
 
 Identical inputs give identical bytes: nothing here knows the time, the user or a path.
 """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.roles.adapters import RoleAdapters, verify_role_adapters
+from services.roles.adapters import RoleAdapters, released_folders, verify_role_adapters
 from services.roles.errors import AdaptersInvalid
 from services.roles.prompts import PromptStyle, Role, style_digest
 from services.rubric.rubric import default_rubric
@@ -64,3 +64,16 @@ def test_a_manifest_that_is_none_is_refused(content: str, tmp_path: Path) -> Non
     (folder / "roles.json").write_text(content, encoding="utf-8")
     with pytest.raises(AdaptersInvalid, match=r"no sound roles\.json"):
         _verify(folder)
+
+
+def test_released_folders_come_by_number_the_highest_first(tmp_path: Path) -> None:
+    for name in ("roles-gemma3-270m-2", "roles-gemma3-270m-10", "roles-gemma3-270m-9", "roles-gemma3-1b-3", "roles-1"):
+        write_role_adapters(tmp_path, name)
+    (tmp_path / "roles-gemma3-270m-11").mkdir()
+    assert [folder.name for folder in released_folders(tmp_path)] == [
+        "roles-gemma3-270m-10",
+        "roles-gemma3-270m-9",
+        "roles-gemma3-270m-2",
+        "roles-gemma3-1b-3",
+        "roles-1",
+    ]
