@@ -20,6 +20,7 @@ class RatedSource(_Frozen):
     split: Path = Field(description="Record that `split` wrote.")
     part: str = Field(default="train")
     rater: str = Field(description="Whose ratings, and whose written rationales.")
+    kinds: tuple[str, ...] | None = Field(default=None, description="Only these kinds of authored items; none: all.")
 
 
 class RoleData(_Frozen):
@@ -64,6 +65,9 @@ class RolesConfig(_Frozen):
     tokens_per_forward: int = Field(default=4096, ge=64, description="Packed tokens at once; what memory depends on.")
     logits_per_chunk: int = Field(
         default=128, ge=1, description="Positions whose logits exist at once: each is a row as long as the vocabulary."
+    )
+    vocabulary_sample: int = Field(
+        default=8192, ge=1, description="Tokens that a step looks at besides those that the run writes."
     )
     checkpoint_every_s: float = Field(default=120, ge=0, description="Seconds between checkpoints.")
     log_every_s: float = Field(default=20, ge=0, description="Seconds between progress lines.")

@@ -57,6 +57,8 @@ def rated_replies(source: RatedSource, rationales: Mapping[str, str]) -> list[Re
         scores = {name: cells[name.value] for name in DIMENSIONS if cells[name.value] is not None}
         if cells["rater"] != source.rater or cells["response"] is None or len(scores) < len(DIMENSIONS):
             continue
+        if source.kinds is not None and cells["kind"] not in source.kinds:
+            continue
         turns, why = turns_from_json(cells["context"]), rationales.get(cells["item_id"], "")
         replies.append(Reply(cells["split_group"], turns, cells["response"], scores, why))
     if not replies:

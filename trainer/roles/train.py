@@ -9,7 +9,7 @@ import json
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from trainer.data.identity import file_sha256
 from trainer.errors import DataError, TrainingConfigError
 from trainer.roles.config import RolesConfig
 from trainer.roles.examples import read_examples
-from trainer.roles.loss import summed_cross_entropy
+from trainer.roles.loss import Vocabulary, summed_cross_entropy
 from trainer.roles.tokens import TokenExample, plan_steps, split_for_memory, to_tokens
 from trainer.training.checkpointing import Progress, disk_full_explained, load_state, memory_explained, save_state
 from trainer.training.model import fuse_layers, load_base, with_new_adapter
@@ -39,9 +39,10 @@ _MEMORY: Final = "tokens_per_forward, logits_per_chunk or batch_examples"
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A role's run: its steps, and what a checkpoint must agree with."""
+    """A role's run: its steps, every token that they write, and what a checkpoint must agree with."""
 
     steps: list[list[TokenExample]]
+    written: torch.Tensor
     fingerprint: str
 
 
@@ -52,14 +53,19 @@ class _Speaker:
     inner: nn.Module
     head: torch.Tensor
 
-    def loss(self, part: Sequence[TokenExample], positions_per_chunk: int) -> torch.Tensor:
+    def vocabulary(self, written: torch.Tensor, others: int, seed: int) -> Vocabulary:
+        """Return the tokens that one step looks at."""
+        drawn = Vocabulary.sampled(written, self.head.shape[0], others, seed)
+        return replace(drawn, ids=drawn.ids.to(self.head.device), weights=drawn.weights.to(self.head.device))
+
+    def loss(self, part: Sequence[TokenExample], vocabulary: Vocabulary, positions_per_chunk: int) -> torch.Tensor:
         """Return the summed cross entropy of the completions."""
         tree = pack([example.path for example in part], self.head.device)
         output = self.inner(input_ids=tree.input_ids, position_ids=tree.position_ids, use_cache=False, token_tree=tree)
         places = torch.cat([torch.arange(leaf.start, leaf.end, device=self.head.device) for leaf in tree.leaves])
         targets = torch.tensor([token for example in part for token in example.targets], device=self.head.device)
         hidden = output.last_hidden_state[0, places]
-        return summed_cross_entropy(hidden, self.head, targets, positions_per_chunk)
+        return summed_cross_entropy(hidden, self.head, vocabulary, targets, positions_per_chunk)
 
 
 def train_role(config: RolesConfig, role: Role, examples: Path, out: Path, *, max_steps: int | None = None) -> Path:
@@ -95,8 +101,9 @@ def train_role(config: RolesConfig, role: Role, examples: Path, out: Path, *, ma
     last = len(run.steps) if max_steps is None else min(max_steps, len(run.steps))
     model.train()
     for step in range(first, last):
+        vocabulary = speaker.vocabulary(run.written, config.vocabulary_sample, config.seed + step)
         with memory_explained(_MEMORY):
-            loss, tokens = _backward(speaker, run.steps[step], config)
+            loss, tokens = _backward(speaker, run.steps[step], vocabulary, config)
         norm = optimizer.step(step)
         rate, replies = optimizer.learning_rate(step), len(run.steps[step])
         log.step(step + 1, loss=loss, grad_norm=norm, rate=rate, tokens=tokens, replies=replies)
@@ -135,6 +142,7 @@ def _prepare(config: RolesConfig, role: Role, examples: Path, out: Path) -> _Run
         "data": config.data.model_dump(mode="json"),
         "batch_examples": config.batch_examples,
         "examples_per_question": config.examples_per_question,
+        "vocabulary_sample": config.vocabulary_sample,
         "examples": len(fit),
         "examples_too_long": len(tokenised) - len(fit),
         "steps": len(steps),
@@ -144,7 +152,8 @@ def _prepare(config: RolesConfig, role: Role, examples: Path, out: Path) -> _Run
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     _log.info("%s: %d examples in %d steps, %d too long", role, len(fit), len(steps), len(tokenised) - len(fit))
-    return _Run(steps, hashlib.sha256(text.encode()).hexdigest())
+    written = torch.tensor(sorted({token for item in fit for token in item.targets}))
+    return _Run(steps, written, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _end_id(base: Path) -> int:
@@ -166,12 +175,14 @@ def _speaker(model: PeftModel, base: Path) -> _Speaker:
     return _Speaker(causal.get_decoder(), causal.get_output_embeddings().weight.detach())
 
 
-def _backward(speaker: _Speaker, batch: Sequence[TokenExample], config: RolesConfig) -> tuple[float, int]:
+def _backward(
+    speaker: _Speaker, batch: Sequence[TokenExample], vocabulary: Vocabulary, config: RolesConfig
+) -> tuple[float, int]:
     """Add up the gradients of one batch; return its mean loss a completion token, and its tokens."""
     learned = sum(len(example.targets) for example in batch)
     total, tokens = 0.0, 0
     for part in split_for_memory(batch, config.tokens_per_forward):
-        loss = speaker.loss(part, config.logits_per_chunk) / learned
+        loss = speaker.loss(part, vocabulary, config.logits_per_chunk) / learned
         torch.autograd.backward(loss)
         total += float(loss.detach())
         tokens += sum(len(example.path.prefix) + len(example.path.suffix) for example in part)
