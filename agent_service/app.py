@@ -133,6 +133,7 @@ def build_pipeline(
         rules=GateRules(settings.gate.resolved(), settings.gate.margin, settings.gate.safety_floor),
         policy=Policy(settings.policy.judge_down, settings.policy.model_down),
         identity=(
+            version("theraloop"),
             prompts.digest,
             screen.digest,
             resources.source_digest,

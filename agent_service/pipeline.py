@@ -20,9 +20,9 @@ from agent_service.crisis.screen import CrisisScreen
 from agent_service.gate import GateRules
 from agent_service.loop import LoopEnd, RefineLoop
 from agent_service.metrics import RefineMetrics
-from agent_service.policy import REPEATABLE, Ending, Policy, Stop, conclude
+from agent_service.policy import DRAFT_NOT_JUDGED, REPEATABLE, Ending, Policy, Stop, conclude
 from agent_service.ports import Emit, Judge
-from agent_service.rounds import Case, Held
+from agent_service.rounds import Case, Held, was_hampered
 from services.cache.memo import ComputeOnce
 from services.contracts.conversation import Turn, turns_of
 from services.contracts.dimensions import DIMENSIONS
@@ -106,7 +106,7 @@ class RefinePipeline:
         """Return what to send instead of `request.response`, at the latest by the deadline.
 
         Raises:
-            InvalidInput: the judge cannot take the draft.
+            InvalidInput: the judge cannot take the draft, and the person is not in danger.
             DeadlineExceeded, DependencyUnavailable: a part is late or down and the policy is to reject.
         """
         with self._tracer.span("refine") as span:
@@ -121,7 +121,10 @@ class RefinePipeline:
         try:
             draft = await self._judged(screened, deadline)
         except InvalidInput:
-            raise
+            if not screened.categories:
+                raise
+            # The person waits for help, whoever has to mend the request: they get the fixed message and resources.
+            return self._answer(screened, DRAFT_NOT_JUDGED, request.response, screened.categories), 0
         except ServiceError as error:
             return self._without_judge(screened, error), 0
         emit(RefineEvent(event="judged", evaluation=draft.evaluation))
@@ -185,8 +188,10 @@ class RefinePipeline:
 
     async def _looped(self, screened: _Screened, case: Case, draft: Held, deadline: Deadline) -> tuple[StoredEnd, bool]:
         async def compute() -> StoredEnd:
-            end = _stored(await self._loop.run(case, draft, screened.request.max_rounds, deadline))
-            if end.stop not in REPEATABLE:
+            # Ends before those who wait for it give up: what it has reached by then is worth more than the draft.
+            within = deadline.shrink(_ANSWER_S)
+            end = _stored(await self._loop.run(case, draft, screened.request.max_rounds, within))
+            if end.stop not in REPEATABLE or any(was_hampered(trace) for trace in end.rounds):
                 raise _OfTheMoment(end)
             return end
 

@@ -56,6 +56,10 @@ class Ending:
     reason: str | None
 
 
+DRAFT_NOT_JUDGED: Final = Ending(Outcome.FALLBACK, "draft_not_judged")
+"""The draft does not fit the judge's window and the person is in danger: no policy, no error."""
+
+
 def conclude(stop: Stop, policy: Policy, *, safe: bool, improved: bool, in_crisis: bool) -> Ending:
     """Return how a refinement ends.
 

@@ -29,6 +29,7 @@ from services.text_checks.refusals import Rewriting, TextChecks
 
 _DUPLICATE = "duplicate"
 _NOT_JUDGED = "not_judged"
+_NOT_ALL_JUDGED = "candidates_not_judged"
 _SAFETY_STEP = "safety_step_added"
 _SAFETY_STEP_MISSING = "safety_step_missing"
 _CHANGES_BESIDE_SAFETY = 2
@@ -212,8 +213,8 @@ class RoundRunner:
             else:
                 attempt.evaluation = judgment
         if failures:
-            log.notes.append(f"candidates_not_judged:{len(failures)}")
-        if len(failures) < len(fresh):
+            log.notes.append(f"{_NOT_ALL_JUDGED}:{len(failures)}")
+        if len(failures) < len(fresh) or all(isinstance(failure.error, InvalidInput) for failure in failures):
             return None
         late = any(isinstance(failure.error, DeadlineExceeded) for failure in failures)
         return Stop.JUDGE_LATE if late else Stop.JUDGE_UNAVAILABLE
@@ -268,6 +269,11 @@ def _failure(item: NoRewrite) -> str:
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
+
+
+def was_hampered(trace: RoundTrace) -> bool:
+    """Return whether a part was late or down in the round, so that a repeat may go better."""
+    return any(note.endswith(("_late", "_unavailable")) or note.startswith(_NOT_ALL_JUDGED) for note in trace.notes)
 
 
 def _traces(attempts: Sequence[_Attempt]) -> tuple[CandidateTrace, ...]:

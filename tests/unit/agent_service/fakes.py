@@ -18,7 +18,7 @@ from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS
 from services.contracts.evaluate import DimensionScore, Evaluation
 from services.deadline import Deadline
-from services.errors import DependencyUnavailable, ServiceError
+from services.errors import DeadlineExceeded, DependencyUnavailable, ServiceError
 from services.llm.port import Choice, CompletionRequest, CompletionResult, Usage
 
 Scores = float | Mapping[str, float]
@@ -57,9 +57,17 @@ def evaluation(scores: Scores, *, checkpoint: str = "v1:abc") -> Evaluation:
 class ScriptedJudge:
     """Implements `agent_service.ports.Judge`. `score` gives scores, or the error to fail with."""
 
-    def __init__(self, score: Callable[[str], Scores | ServiceError], *, many_fail: bool = False) -> None:
+    def __init__(
+        self,
+        score: Callable[[str], Scores | ServiceError],
+        *,
+        many_fail: bool = False,
+        hang_from: int | None = None,
+    ) -> None:
+        """Script a judge; from batch `hang_from` (from 1) on it does not answer in time."""
         self._score = score
         self._many_fail = many_fail
+        self._hang_from = hang_from
         self.singles: list[str] = []
         self.batches: list[tuple[str, ...]] = []
         self.checkpoint = "v1:abc"
@@ -78,6 +86,12 @@ class ScriptedJudge:
     ) -> list[Evaluation | JudgeFailure]:
         """Return the scripted judgments."""
         self.batches.append(tuple(responses))
+        if self._hang_from is not None and len(self.batches) >= self._hang_from:
+            try:
+                async with deadline.enforce():
+                    await asyncio.Event().wait()
+            except DeadlineExceeded as error:
+                return [JudgeFailure(error) for _ in responses]
         if self._many_fail:
             return [JudgeFailure(DependencyUnavailable("down")) for _ in responses]
         scored = [self._score(response) for response in responses]
