@@ -56,13 +56,13 @@ format: setup ## Format the code and sort its imports
 bench: setup ## Run every benchmark, each against a baseline in the same run
 	@for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
-train: setup ## Train, measure and package a judge checkpoint
-	@$(BIN)/python -m trainer train
+train: setup ## Train, measure and package a judge checkpoint, named VERSION
+	@$(BIN)/python -m trainer train $(if $(VERSION),--version $(VERSION))
 
 train-roles: setup ## Build the roles' data, train the three role adapters and release them
 	@$(BIN)/python -m trainer roles
 
-# uv.lock is not kept (it holds the addresses of one machine's package index); the exported requirements are.
+# uv.lock is not kept (it would hold the addresses of a package index); the exported requirements are.
 lock: ## Resolve the dependencies anew and export them with hashes to requirements/dev.txt
 	@$(BIN)/uv lock
 	@accelerator=$$(sed -nE 's/^name = "((nvidia|cuda).*)"/--prune \1/p' uv.lock); \

@@ -20,6 +20,7 @@ from services.engine.provision import default_cache_dir, provision
 from trainer.agreement.commands import agreement_command
 from trainer.calibration.commands import apply_calibration_command, calibrate_command
 from trainer.data.commands import SourceName, import_command, split_command
+from trainer.errors import TrainingConfigError
 from trainer.packaging.commands import package_command
 from trainer.stress.commands import stress_command
 from trainer.training.commands import grpo_command, sft_command
@@ -48,8 +49,9 @@ class Recipe(BaseModel):
     version: str = Field(description="Name of the checkpoint.")
     base: str = Field(description="The base model, as `theraloop model` takes it.")
     base_name: str = Field(description="Its public name.")
+    source: SourceName = Field(default=SourceName.MENTALCHAT, description="What form the ratings have, as in `import`.")
     reference_rater: str = Field(description="Whose ratings are learnt.")
-    closed_judge: str = Field(description="The rater to compare with.")
+    closed_judge: str | None = Field(default=None, description="Another of their raters, to compare with.")
     sft: Path = Field(description="Configuration of the supervised run.")
     grpo: Path | None = Field(default=None, description="Configuration of the reinforcement run that follows it.")
     ships: Stage = Field(description="The stage whose adapter is packaged; the other is measured beside it.")
@@ -74,10 +76,17 @@ class _Step:
     run: Callable[[], object]
 
 
-def train(recipe: Recipe, mentalchat: Path, console: Console) -> Path:
-    """Make the checkpoint and return its folder; steps whose files exist are passed over."""
+def train(recipe: Recipe, ratings: Path, console: Console) -> Path:
+    """Make the checkpoint and return its folder; steps whose files exist are passed over.
+
+    Raises:
+        TrainerError: a step failed, or the version is published and not by this run, so that its work would be in vain.
+    """
+    published = recipe.registry / recipe.version
+    if published.exists() and not (_adapter(recipe, recipe.ships) / ADAPTER_FILE).exists():
+        raise TrainingConfigError(f"{published} is published already: give the checkpoint another name with --version")
     steps = [
-        *_data(recipe, mentalchat),
+        *_data(recipe, ratings),
         *_training(recipe),
         *_predictions(recipe),
         *(step for stage in recipe.stages for step in _calibrations(recipe, stage)),
@@ -93,10 +102,10 @@ def train(recipe: Recipe, mentalchat: Path, console: Console) -> Path:
         step.leaves.parent.mkdir(parents=True, exist_ok=True)
         step.run()
         console.print(f"{step.name}: {time.monotonic() - began_s:.0f} s")
-    return recipe.registry / recipe.version
+    return published
 
 
-def _data(recipe: Recipe, mentalchat: Path) -> Sequence[_Step]:
+def _data(recipe: Recipe, ratings: Path) -> Sequence[_Step]:
     base = recipe.work / "base"
 
     def provide() -> None:
@@ -104,8 +113,8 @@ def _data(recipe: Recipe, mentalchat: Path) -> Sequence[_Step]:
 
     steps = [_Step("provide the base model", base, provide)]
     for name, source, path in (
-        ("mentalchat", SourceName.MENTALCHAT, mentalchat),
-        ("authored", SourceName.AUTHORED, recipe.material),
+        (recipe.source.value, recipe.source, ratings),
+        (SourceName.AUTHORED.value, SourceName.AUTHORED, recipe.material),
     ):
         table, split = _table(recipe, name), _split(recipe, name)
         steps += [
@@ -127,18 +136,18 @@ def _training(recipe: Recipe) -> Sequence[_Step]:
 def _predictions(recipe: Recipe) -> Sequence[_Step]:
     """Score what training never saw, with each stage's adapter and with the bare base."""
     model = load_config(recipe.sft, SftConfig).model
-    unseen = [("mentalchat", "test"), *(("authored", part) for part in HELD_OUT_PARTS)]
+    unseen = [(recipe.source.value, "test"), *(("authored", part) for part in HELD_OUT_PARTS)]
     judges: list[tuple[str, Path | None]] = [(stage.value, _adapter(recipe, stage)) for stage in recipe.stages]
     steps = []
     for judge, adapter in (*judges, (BASE, None)):
-        for name, part in unseen if adapter is None else [("mentalchat", "calibration"), *unseen]:
+        for name, part in unseen if adapter is None else [(recipe.source.value, "calibration"), *unseen]:
             out = _scores(recipe, judge, part)
             split = (_split(recipe, name), part)
             run = partial(predict, model, adapter, _table(recipe, name), out, split=split, tokens=PREDICT_TOKENS)
             steps.append(_Step(f"score {part} with {judge}", out, run))
     if recipe.incumbent is not None:
-        test, out = (_split(recipe, "mentalchat"), "test"), _scores(recipe, INCUMBENT, "test")
-        table = _table(recipe, "mentalchat")
+        test, out = (_split(recipe, recipe.source.value), "test"), _scores(recipe, INCUMBENT, "test")
+        table = _table(recipe, recipe.source.value)
         run = partial(predict, model, recipe.incumbent, table, out, split=test, tokens=PREDICT_TOKENS)
         steps.append(_Step("score test with the incumbent", out, run))
         fitted, calibrated = recipe.incumbent / CALIBRATION_FILE, _calibrated(recipe, INCUMBENT, "test")
@@ -149,7 +158,7 @@ def _predictions(recipe: Recipe) -> Sequence[_Step]:
 
 def _calibrations(recipe: Recipe, stage: Stage) -> Sequence[_Step]:
     """Fit a stage's calibration and apply it to what training never saw."""
-    rated = (_table(recipe, "mentalchat"), recipe.reference_rater, _split(recipe, "mentalchat"))
+    rated = (_table(recipe, recipe.source.value), recipe.reference_rater, _split(recipe, recipe.source.value))
     fitted = _calibration(recipe, stage)
     steps = [
         _Step(
@@ -168,12 +177,13 @@ def _calibrations(recipe: Recipe, stage: Stage) -> Sequence[_Step]:
 
 def _reports(recipe: Recipe) -> Sequence[_Step]:
     """Measure every stage, the base and the closed judge on the same unseen questions, and the stages under stress."""
-    table, split = _table(recipe, "mentalchat"), _split(recipe, "mentalchat")
+    table, split = _table(recipe, recipe.source.value), _split(recipe, recipe.source.value)
     compared: list[tuple[str, str | None, Path | None]] = [
         *((stage.value, None, _calibrated(recipe, stage, "test")) for stage in recipe.stages),
         (BASE, None, _scores(recipe, BASE, "test")),
-        (recipe.closed_judge, recipe.closed_judge, None),
     ]
+    if recipe.closed_judge is not None:
+        compared.append((recipe.closed_judge, recipe.closed_judge, None))
     steps = []
     for judge, rater, scores in compared:
         out = _report(recipe, judge)

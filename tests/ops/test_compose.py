@@ -135,11 +135,12 @@ def test_the_services_accept_the_environment_that_they_get(
 
 def test_the_trainer_runs_the_committed_recipe_on_the_ratings_that_are_mounted() -> None:
     service = SERVICES["trainer"]
-    shell, *recipe = (filled(word) for word in service["command"][2:])
-    assert shell.endswith('exec python -m trainer train --recipe "$$0"')
-    assert [(ROOT / path).is_file() for path in recipe] == [True]
+    shell, recipe, version = (filled(word) for word in service["command"][2:])
+    assert shell.endswith('exec python -m trainer train --recipe "$$0" --version "$$1"')
+    assert (ROOT / recipe).is_file()
+    assert not (ROOT / "trainer/released" / version).exists()
     targets = [filled(volume).split(":")[1] for volume in service["volumes"]]
-    assert str(Path(filled(service["environment"]["THERALOOP_MENTALCHAT"])).parent) in targets
+    assert str(Path(filled(service["environment"]["THERALOOP_RATINGS"])).parent) in targets
     workplace = re.search(r"^WORKDIR (/srv/.*)$", (ROOT / "trainer/Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert workplace
     assert {f"{workplace[1]}/runs", f"{workplace[1]}/trainer/released"} <= set(targets)
