@@ -1,5 +1,5 @@
-"""What a text is about: its content words, roughly stemmed. Used to tell whether a rewrite still answers the "
-"person."""
+"""What a text is about: its content words, roughly stemmed. Used to tell whether a rewrite still answers the
+person."""
 
 import re
 from typing import Final

@@ -17,7 +17,8 @@ _WORDS_OF: Final = {
     "en": (
         "the and to of that you is it for with this was are not have be on as what my your but so me they he "
         "she we can "
-        "will would just about when how if there been i'm don't it's her his from at i do like feel"
+        "will would just about when how if there been i'm don't it's her his from at i do like feel "
+        "in an by or out up some who got get can't cant dont im"
     ),
     "es": (
         "el la los las de que y en un una no es por con para como pero más me mi tu te se lo le su al del estoy "
@@ -64,8 +65,7 @@ def foreign_share(text: str, script: str) -> float:
 
 
 def language_of(text: str) -> str | None:
-    """Return the language of a text in Latin script (`en`, `es`, `fr`, `de`, `pt`, `it`), None when it cannot "
-    "tell."""
+    """Return the language of a text in Latin script (`en`, `es`, `fr`, `de`, `pt`, `it`), None when it cannot tell."""
     words = [word.lower() for word in _WORD.findall(text)]
     hits = Counter({name: sum(word in known for word in words) for name, known in _FUNCTION_WORDS.items()})
     (first, most), (_, second) = hits.most_common(2)

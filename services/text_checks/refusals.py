@@ -1,5 +1,6 @@
 """Every deterministic refusal of a rewrite, tried in one order: the first that holds is the reason in the trace."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from services.text_checks.language import foreign_share, language_of, script_of
 
 _FOREIGN_SHARE: Final = 0.2
 """Above this share of letters in another script a rewrite is not in the person's."""
+_ROUND_HUNDRED: Final = re.compile(r"[1-9]00")
 
 
 class TextRefusal(StrEnum):
@@ -86,7 +88,7 @@ class TextChecks:
             (TextRefusal.DANGEROUS, lambda case: is_dangerous(case.rewrite)),
             (TextRefusal.CRISIS_RESOURCES_LOST, lambda case: kept.lost_resources(case.draft, case.rewrite)),
             (TextRefusal.SAFETY_INSTRUCTION_LOST, lambda case: kept.lost_instruction(case.draft, case.rewrite)),
-            (TextRefusal.JUDGE_DIRECTED, lambda case: artefacts.speaks_to_judge(case.rewrite)),
+            (TextRefusal.JUDGE_DIRECTED, lambda case: artefacts.speaks_to_judge(case.rewrite, case.person)),
             (TextRefusal.MODEL_ARTEFACT, lambda case: artefacts.has_model_artefact(case.rewrite)),
             (TextRefusal.PLACEHOLDER, lambda case: artefacts.has_placeholder(case.rewrite)),
             (TextRefusal.CLAIMS_HUMAN, lambda case: artefacts.claims_to_be_human(case.rewrite)),
@@ -117,8 +119,8 @@ class TextChecks:
 
 def _invents_contact(case: Rewriting) -> bool:
     invented = kept.contacts(case.rewrite) - kept.contacts(case.known)
-    # Years, ages and sums are numbers too; three digits or more than four that nobody named are taken for a contact.
-    return any(len(digits) == 3 or len(digits) > 4 for digits in invented)
+    # Ages, sums and scores are numbers too; three digits that are no round hundred, and more than four, are a contact.
+    return any((len(digits) == 3 and not _ROUND_HUNDRED.match(digits)) or len(digits) > 4 for digits in invented)
 
 
 def _invents_name(case: Rewriting) -> bool:

@@ -166,6 +166,24 @@ def test_each_refusal(rewrite: str, draft: str, reason: TextRefusal) -> None:
             PERSON,
             id="a year is no phone number",
         ),
+        pytest.param(
+            "I'm sorry about your dog. You gave him everything, and no one can ask for more than 100 from you.",
+            DRAFT,
+            PERSON,
+            id="a round hundred is no phone number",
+        ),
+        pytest.param(
+            "You said 1,000 things are on your mind since your dog died. Which one is loudest?",
+            DRAFT,
+            PERSON,
+            id="a thousand is no phone number",
+        ),
+        pytest.param(
+            "I'm sorry about Rex. The quiet in the flat must be so loud tonight. What was he like?",
+            DRAFT,
+            "My dog died. Rex\u2019s bowl is still there",
+            id="a name that the person gave with an s",
+        ),
     ],
 )
 def test_a_sound_rewrite_passes(rewrite: str, draft: str, person: str) -> None:
@@ -176,6 +194,8 @@ def test_resources_of_the_region_may_be_named() -> None:
     rewrite = f"{GOOD} You can reach Samaritans on 116 123 at any hour."
     assert _refusal(rewrite) == TextRefusal.INVENTED_CONTACT
     assert _refusal(rewrite, resources="Samaritans 116 123") is None
+    with_hours = f"{GOOD} Please call Samaritans: 116 123 (24/7)."
+    assert _refusal(with_hours, resources="Samaritans: 116 123") is None
 
 
 def test_what_must_be_kept_is_quoted_sentence_by_sentence() -> None:
@@ -197,6 +217,11 @@ def test_any_texts_are_checked_without_an_error(rewrite: str, draft: str, person
         pytest.param("Ich weiß nicht, was ich mit mir machen soll, und es ist schwer", "de", id="German"),
         pytest.param("Eu não sei o que fazer com a minha vida e está muito difícil", "pt", id="Portuguese"),
         pytest.param("Non so cosa fare con la mia vita ed è molto difficile per me", "it", id="Italian"),
+        pytest.param(
+            "MS diagnosis in march. people keep saying i look great. i cant hold a cup some mornings",
+            "en",
+            id="typed in haste",
+        ),
         pytest.param("ok", None, id="too short to tell"),
         pytest.param("мне очень грустно", None, id="not Latin"),
     ],
