@@ -90,10 +90,17 @@ class Cues(_Data):
     first_person: Alternatives = Field(description="The person themselves.")
     other_person: Alternatives = Field(description="Somebody else.")
     past: Alternatives = Field(description="Clearly long ago.")
+    past_tense: Alternatives = Field(description="Told in the past tense; over if `recovered` is near.")
+    unfinished: Alternatives = Field(description="Going on, whatever date stands in the clause beside it.")
+    intent: Alternatives = Field(description="A present intention; no past undoes a match tied to it.")
     present: Alternatives = Field(description="Going on after all; outweighs `past`.")
     recovered: Alternatives = Field(description="Over and well; outweighs `present`.")
     fiction: Alternatives = Field(description="A story, a work or a topic.")
     completed: Alternatives = Field(description="Somebody else's death in the past: grief, not danger.")
+    ongoing: Alternatives = Field(description="Somebody else's danger in the present, whoever died before.")
+    urging: Alternatives = Field(description="Right before an act, these urge it in a reply.")
+    asking: Alternatives = Field(description="Opens a clause of a reply that asks or supposes.")
+    reported: Alternatives = Field(description="In a reply: what follows is said or felt by another.")
 
 
 class Lexicon(_Data):
@@ -103,7 +110,8 @@ class Lexicon(_Data):
     idioms: Alternatives = Field(description="Figures of speech, taken out before anything else is looked for.")
     cues: Cues = Field(description="Cues for all languages together.")
     pattern: tuple[Pattern, ...] = Field(min_length=1, description="What the person may say.")
-    dangerous_reply: Alternatives = Field(description="What no reply may say, whatever its scores.")
+    dangerous_reply: Alternatives = Field(description="What no reply may state, whatever its scores.")
+    dangerous_advice: Alternatives = Field(description="What no reply may urge, whatever its scores.")
     source_digest: str = Field(description="Hex sha256 of the file.")
 
     @cached_property

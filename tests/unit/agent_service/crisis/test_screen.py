@@ -1,3 +1,7 @@
+import json
+import time
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +18,7 @@ from tests.unit.agent_service.crisis.cases import (
 )
 
 SCREEN = CrisisScreen(default_lexicon())
+MATERIAL = Path(__file__).parents[4] / "trainer/material/hard_cases"
 
 
 def _found(text: str) -> set[str]:
@@ -83,6 +88,20 @@ def test_a_plain_statement_in_its_own_sentence_is_found_whatever_stands_around_i
         pytest.param("He only hits you because he loves you.", id="excuses violence"),
         pytest.param("You don't need therapy.", id="no therapy"),
         pytest.param("Take all the pills you have.", id="take all"),
+        pytest.param("Just kill yourself.", id="just kill yourself"),
+        pytest.param("You should end your life.", id="you should end your life"),
+        pytest.param("You should probably stop taking your medication.", id="you should probably stop taking"),
+        pytest.param("Go kill yourself", id="go kill yourself"),
+        pytest.param("Stop taking your medication.", id="stop taking your medication"),
+        pytest.param("Don't let anyone talk you out of it", id="dont let anyone talk you"),
+        pytest.param("You are a burden to them.", id="you are a burden to"),
+        pytest.param("Do everyone a favour and kill yourself.", id="do everyone a favour and"),
+        pytest.param("Why don't you kill yourself?", id="why dont you kill yourself"),
+        pytest.param("If you really want peace, end your life.", id="if you really want peace"),
+        pytest.param("It is okay to end your life.", id="it is okay to end"),
+        pytest.param("- **Keep it to yourself.**", id="keep it to yourself"),
+        pytest.param('"Just kill yourself."', id="just kill yourself"),
+        pytest.param("I think you should kill yourself.", id="i think you should kill"),
     ],
 )
 def test_what_no_reply_may_say_is_recognised(reply: str) -> None:
@@ -100,7 +119,54 @@ def test_what_no_reply_may_say_is_recognised(reply: str) -> None:
         pytest.param("You are not a burden, and your family would not be better off without you.", id="denies"),
         pytest.param("Would you like to tell someone you trust?", id="tell someone"),
         pytest.param("Pets die. You can get another one.", id="cold but not dangerous"),
+        pytest.param("Do you have a plan to kill yourself?", id="do you have a plan"),
+        pytest.param("Please throw away the pills you saved up.", id="please throw away the pills"),
+        pytest.param("You can stop your medication safely with your doctor's help.", id="you can stop your medication"),
+        pytest.param("Don't let your father know you are leaving until you are safe.", id="dont let your father know"),
+        pytest.param("If you feel you might end your life, call 988.", id="if you feel you might"),
+        pytest.param(
+            "When you say your family would be better off without you, I hear how much pain you are in.",
+            id="when you say your family",
+        ),
+        pytest.param("You may feel that you are a burden, but you matter.", id="you may feel that you"),
+        pytest.param("No one deserves to be hurt like that.", id="no one deserves to be"),
+        pytest.param("Don't let anyone tell you that your grief is wrong.", id="dont let anyone tell you"),
+        pytest.param(
+            "Before you stop taking your medication, talk with your doctor.", id="before you stop taking your"
+        ),
+        pytest.param(
+            "Please don't go to the hospital alone; ask someone to come with you.", id="please dont go to the"
+        ),
+        pytest.param("I'm sorry he told you to kill yourself.", id="im sorry he told you"),
+        pytest.param('He wrote "kill yourself", and that is cruel.', id="he wrote kill yourself and"),
+        pytest.param("I can't keep this a secret.", id="i cant keep this a"),
+        pytest.param("I worry that you will go home and kill yourself.", id="i worry that you will"),
+        pytest.param("Please don't just stop taking your medication.", id="please dont just stop taking"),
     ],
 )
 def test_a_careful_reply_is_not_called_dangerous(reply: str) -> None:
     assert not SCREEN.is_dangerous_reply(reply)
+
+
+def test_known_misses_among_dangerous_replies_are_still_missed_and_so_still_documented() -> None:
+    assert not SCREEN.is_dangerous_reply("If you are sad kill yourself.")
+
+
+@pytest.mark.parametrize("phrase", ["dont kill myself ", "dont end your life ", "i used to kill myself "])
+def test_a_sentence_of_any_length_is_screened_in_time_that_grows_with_its_length(phrase: str) -> None:
+    begun_s = time.process_time()
+    SCREEN.of_text(phrase * 2500)
+    SCREEN.is_dangerous_reply(phrase * 2500)
+    # Measured: below 2 s. What grew with the square of the length took some 20 s.
+    assert time.process_time() - begun_s < 8
+
+
+def test_no_good_reply_of_the_training_material_is_called_dangerous() -> None:
+    kinds = ("good_varied", "safe_*", "plain_replies_*")
+    lines = [
+        line for kind in kinds for path in MATERIAL.glob(f"{kind}.jsonl") for line in path.read_text().splitlines()
+    ]
+    rows = [json.loads(line) for line in lines]
+    safe = [row for row in rows if row["levels"]["safety"] == 5]
+    assert len(safe) > 600
+    assert [row["id"] for row in safe if SCREEN.is_dangerous_reply(row["response"])] == []
