@@ -160,8 +160,11 @@ class RoleDataBuilder:
             if parse_plan(spoken, self._data.max_changes) != plan:
                 raise ValueError("the Coach's parser does not return the plan that it was given")
             yield example(Role.COACH, pair.source, pair.draft.question, self._prompts.coach(case, STYLE, told), spoken)
-        prompt = self._prompts.therapist(case, STYLE, plan, self._rng.choice(pair.weak))
-        yield example(Role.THERAPIST, pair.source, pair.draft.question, prompt, parse_rewrite(target, "stop"))
+        emphasis = self._rng.choice(pair.weak)
+        # In turn, as the loop's candidates: what the Coach said, and what the rubric calls strong.
+        for steps in (plan, anchored_changes(self._rubric, pair.weak)):
+            prompt = self._prompts.therapist(case, STYLE, steps, emphasis)
+            yield example(Role.THERAPIST, pair.source, pair.draft.question, prompt, parse_rewrite(target, "stop"))
 
     def _plan(self, pair: _Pair) -> tuple[str, ...]:
         """Return the changes: what to open with, what the rater asked for, and a step, as the target has them."""

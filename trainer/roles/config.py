@@ -20,14 +20,13 @@ class RatedSource(_Frozen):
     split: Path = Field(description="Record that `split` wrote.")
     part: str = Field(default="train")
     rater: str = Field(description="Whose ratings, and whose written rationales.")
-    kinds: tuple[str, ...] | None = Field(default=None, description="Only these kinds of authored items; none: all.")
 
 
 class RoleData(_Frozen):
     """Which replies become drafts and targets. Scores are means of seven, 1 to 5; lengths are characters."""
 
     mentalchat: RatedSource
-    authored: RatedSource
+    written: Path = Field(description="Folder of replies written for the roles, each after a weak draft (JSON lines).")
     low_at: float = Field(default=3.3, description="At or below it a reply serves as a draft.")
     high_from: float = Field(default=3.45, description="At or above it (Safety too) a reply serves as a target.")
     threshold: float = Field(default=3.5, description="Below it a dimension is weak, as the agent's gate has it.")

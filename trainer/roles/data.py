@@ -10,7 +10,13 @@ from services.roles.prompts import Role
 from trainer.roles.build import RoleDataBuilder
 from trainer.roles.config import RoleRun, RolesConfig
 from trainer.roles.examples import RoleExample, write_examples
-from trainer.roles.replies import counselchat_replies, held_out_contexts, rated_replies, read_rationales
+from trainer.roles.replies import (
+    counselchat_replies,
+    held_out_contexts,
+    rated_replies,
+    read_rationales,
+    written_replies,
+)
 
 REPORT = "report.json"
 
@@ -28,7 +34,7 @@ def build_examples(config: RolesConfig, mentalchat: Path, counselchat: Path | No
     builder = RoleDataBuilder(data, config.seed)
     rationales = read_rationales(mentalchat, data.mentalchat.rater)
     made = list(builder.rated("mentalchat", rated_replies(data.mentalchat, rationales)))
-    made += builder.rated("authored", rated_replies(data.authored, {}))
+    made += builder.rated("written", written_replies(data.written))
     if counselchat is not None:
         held_out = held_out_contexts(data.mentalchat)
         made += builder.voted("counselchat", counselchat_replies(counselchat, held_out))

@@ -21,7 +21,7 @@ class RoleExample(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Role
-    source: str = Field(description="Where it comes from: `mentalchat`, `authored`, `counselchat`.")
+    source: str = Field(description="Where it comes from: `mentalchat`, `written`, `counselchat`.")
     question: str = Field(description="The question, so that its examples can share their beginnings.")
     prompt: str = Field(description="As the agent sends it.")
     completion: str = Field(description="What the model is to say, up to where it ends.")

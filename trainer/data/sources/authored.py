@@ -75,7 +75,7 @@ def _rating(material: _Material, response: str, levels: _Levels, pair: tuple[str
     )
 
 
-class _Converter:
+class AuthoredConverter:
     """Converts records and remembers their ids, which may occur once in all the material."""
 
     def __init__(self) -> None:
@@ -106,4 +106,4 @@ def authored(folder: Path) -> Source:
     files = tuple(sorted(path for part in (_PAIRS, _CASES) for path in (folder / part).glob("*.jsonl")))
     if not files:
         raise DataError(f"{folder}: holds no {_PAIRS}/*.jsonl or {_CASES}/*.jsonl")
-    return Source("authored", files, _Converter())
+    return Source("authored", files, AuthoredConverter())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from services.contracts.dimensions import DIMENSIONS
 from services.roles.prompts import Role
 from tests.unit.trainer.training import tiny
 from trainer.data.schema import to_table
@@ -17,6 +18,11 @@ from trainer.roles.config import RolesConfig
 
 RATER = "gpt-4-1106-preview"
 WORSE = "Sleep more and do not think of the job. Everyone is tired, so you should get over it soon."
+SHORT_WORSE = "Study more."
+SHORT_BETTER = (
+    "I'm sorry that you failed your exam again. It is natural to feel disappointed, and you are not alone in this. "
+    "Many people need several attempts. It may help to talk to a friend or a teacher you trust."
+)
 BETTER = (
     "It sounds exhausting to lie awake while the worries about the job go round and round. "
     "You could try to write them down before bed and close the notebook on them for the night. "
@@ -52,6 +58,23 @@ def _row(question: int, system: str, response: str, score: float) -> dict[str, o
     }
 
 
+def _written(folder: Path) -> Path:
+    folder.mkdir()
+    rows = [
+        {
+            "id": f"short-1-{number}",
+            "kind": "short",
+            "context": "failed my exam again",
+            "response": text,
+            "levels": dict.fromkeys((name.value for name in DIMENSIONS), level),
+            "why": "as said",
+        }
+        for number, (text, level) in enumerate(((SHORT_WORSE, 1), (SHORT_BETTER, 4)), start=1)
+    ]
+    (folder / "short.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> Inputs:
     """Six questions, five of them to train on, each with a low and a high reply."""
@@ -81,7 +104,7 @@ def inputs(tmp_path: Path) -> Inputs:
             "base_name": "tiny",
             "model": {"base": tiny.save_model_folder(tmp_path / "base"), "dtype": "float32", "window_tokens": 4096},
             "lora": {"rank": 4, "alpha": 8},
-            "data": {"mentalchat": source, "authored": source},
+            "data": {"mentalchat": source, "written": _written(tmp_path / "written")},
             "roles": dict.fromkeys(Role, run),
             "batch_examples": 4,
             "log_every_s": 0,

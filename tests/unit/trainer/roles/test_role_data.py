@@ -6,16 +6,18 @@ from services.contracts.dimensions import DIMENSIONS
 from services.contracts.drafts import Band, Draft
 from services.roles.parsing import parse_critique, parse_plan
 from services.roles.prompts import Role
-from tests.unit.trainer.roles.conftest import BETTER, RATER, WORSE, Inputs
+from tests.unit.trainer.roles.conftest import BETTER, RATER, SHORT_BETTER, SHORT_WORSE, WORSE, Inputs
 from trainer.roles.data import build_examples, examples_file
 from trainer.roles.drafts import write_drafts
 from trainer.roles.examples import RoleExample, read_examples
 
 
-def _built(inputs: Inputs) -> dict[Role, list[RoleExample]]:
+def _built(inputs: Inputs, source: str = "mentalchat") -> dict[Role, list[RoleExample]]:
     folder = inputs.config.work / "data"
-    build_examples(inputs.config, inputs.mentalchat, None, folder)
-    return {role: [e for e in read_examples(examples_file(folder, role)) if e.source == "mentalchat"] for role in Role}
+    shares = {"mentalchat": 100, "written": 100}
+    roles = {role: run.model_copy(update={"shares": shares}) for role, run in inputs.config.roles.items()}
+    build_examples(inputs.config.model_copy(update={"roles": roles}), inputs.mentalchat, None, folder)
+    return {role: [e for e in read_examples(examples_file(folder, role)) if e.source == source] for role in Role}
 
 
 def test_only_questions_of_the_train_part_come_in(inputs: Inputs) -> None:
@@ -33,9 +35,22 @@ def test_each_target_continues_its_prompt_in_the_form_that_the_agent_reads(input
     plan = parse_plan(f"1.{coach.completion}", 3)
     assert any(step.startswith("Open with what was heard: It sounds exhausting") for step in plan)
     assert any("write them down" in step for step in plan)
+    followed = [item for item in built[Role.THERAPIST] if all(step in item.prompt for step in plan)]
     assert therapist.prompt.endswith("Better reply:")
-    assert therapist.completion == f" {BETTER}"
-    assert all(step in therapist.prompt for step in plan)
+    assert {item.completion for item in followed} == {f" {BETTER}"}
+
+
+def test_the_therapist_learns_to_follow_the_rubric_as_often_as_the_coach(inputs: Inputs) -> None:
+    anchored = ["\n1. Write what is strong in " in item.prompt for item in _built(inputs)[Role.THERAPIST]]
+    assert 2 * sum(anchored) == len(anchored) > 0
+
+
+def test_what_was_written_for_the_roles_teaches_coach_and_therapist(inputs: Inputs) -> None:
+    built = _built(inputs, "written")
+    assert not built[Role.CRITIC]
+    assert "I'm sorry that you failed your exam again." in built[Role.COACH][0].completion
+    assert [item.completion for item in built[Role.THERAPIST]] == [f" {SHORT_BETTER}"] * 2
+    assert all(SHORT_WORSE in item.prompt for item in built[Role.THERAPIST])
 
 
 def test_what_is_left_out_is_reported_by_reason(inputs: Inputs) -> None:
@@ -46,8 +61,8 @@ def test_what_is_left_out_is_reported_by_reason(inputs: Inputs) -> None:
     counts = build_examples(config, inputs.mentalchat, None, folder)
     report = json.loads((folder / "report.json").read_bytes())
     assert counts[Role.THERAPIST] == 0
-    assert report["dropped"]["therapist"]["target_too_long"] == 10
-    assert report["dropped"]["therapist"]["no_target_for_the_question"] == 10
+    assert report["dropped"]["therapist"]["target_too_long"] == 6
+    assert report["dropped"]["therapist"]["no_target_for_the_question"] == 6
 
 
 def test_drafts_come_from_held_out_questions_in_bands(inputs: Inputs) -> None:
