@@ -12,7 +12,7 @@ from services.contracts.conversation import Context, Text, Turn, turns_of
 from services.contracts.dimensions import DIMENSIONS
 from trainer.data.identity import digest, normalised_context
 from trainer.data.schema import Name, Rating
-from trainer.data.sources.source import Level, NumberLike, RawId, Source, parse
+from trainer.data.sources.source import Level, RawId, Source, parse
 from trainer.errors import BadRowError
 
 
@@ -25,7 +25,6 @@ class _Row(BaseModel):
     rater: Name
     system: Name
     question_id: RawId | None = None
-    weight: Annotated[float, NumberLike, Field(gt=0, allow_inf_nan=False)] | None = None
     guidance: Level | None = None
     informativeness: Level | None = None
     relevance: Level | None = None
@@ -58,7 +57,6 @@ def _convert(raw: dict[str, Any], file: Path) -> list[Rating]:
             response=row.response,
             source="ratings",
             split_group=f"ratings:{question}",
-            weight=row.weight,
             **scores,
         )
     ]

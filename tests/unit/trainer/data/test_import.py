@@ -125,7 +125,7 @@ def test_a_teams_json_lines_are_read_as_documented(tmp_path: Path) -> None:
     assert first["split_group"] == second["split_group"]
     assert (second["guidance"], second["empathy"]) == (None, 4.0)
     assert [turn.role for turn in turns_from_json(third["context"])] == ["user", "assistant", "user"]
-    assert (third["split_group"], third["weight"]) == ("ratings:job-1", 2.0)
+    assert (third["split_group"], third["weight"]) == ("ratings:job-1", None)
 
 
 def test_a_teams_csv_is_read_as_documented(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_teams_csv_is_read_as_documented(tmp_path: Path) -> None:
         pytest.param({"empaty": 4}, "unknown_field", id="misspelt-dimension"),
         pytest.param(dict.fromkeys(LEVELS), "missing", id="nothing-rated"),
         pytest.param({"empathy": 5.5}, "out_of_range", id="above-the-scale"),
-        pytest.param({"weight": 0}, "out_of_range", id="weight-zero"),
+        pytest.param({"weight": 2.0}, "unknown_field", id="weight-that-nothing-would-read"),
         pytest.param({"question_id": ""}, "missing", id="empty-question"),
         pytest.param({"question_id": "q" * 181}, "out_of_range", id="long-question"),
         pytest.param({"context": []}, "unparseable", id="no-turns"),
