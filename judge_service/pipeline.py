@@ -1,30 +1,37 @@
 """One evaluation from request to answer: lease a judge, ask the cache, prompt the engine, read the verdict, calibrate.
 
-Fails closed: whatever is not seven complete distributions raises, and nothing that raised is cached.
+Fails closed: whatever is not seven complete distributions raises, and nothing that raised is cached. A rationale is
+extra: where there is none to be had, the scores go without it.
 """
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
+import structlog
 from pydantic import BaseModel, ConfigDict
 
 from judge_service.judgment import ReviewPolicy, StoredVerdict, judge
 from judge_service.metrics import JudgeMetrics
+from judge_service.rationale import RATIONALE_STOP, RATIONALE_TOKENS
 from judge_service.scoring import render, score
 from judge_service.served import JudgeSource, ServedJudge, VerdictObserver
 from services.cache.memo import ComputeOnce
 from services.contracts.conversation import Turn, turns_of
 from services.contracts.evaluate import EvaluateRequest, Evaluation
 from services.deadline import Deadline
+from services.errors import InvalidInput, ServiceError
 from services.llm.port import LLM, CompletionRequest
 from services.telemetry.tracing import UNTRACED, Attribute, Tracer
 
-_RATIONALE_TOKENS = 160
-_RATIONALE_STOP = ("\n\n", "\n<")
+_ANSWER_S: Final = 0.5
+"""What is kept of the deadline for sending scores whose rationale does not come."""
+_log = structlog.get_logger(__name__)
 
 
 class StoredRationale(BaseModel):
-    """A rationale as cached; None when the model had nothing to say."""
+    """A rationale as cached; None when the model had nothing to say, or no room to say it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,11 +111,16 @@ class EvaluationPipeline:
         verdict: StoredVerdict,
         deadline: Deadline,
     ) -> str | None:
-        if not request.rationale:
+        """Return why, where that was asked for and can be had: scores are never lost for it."""
+        explains = served.explainer
+        if not request.rationale or explains is None:
             return None
 
         async def explain() -> StoredRationale:
-            prompt = await render(served, turns, request.response)
+            try:
+                prompt = await render(replace(served, renderer=explains), turns, request.response)
+            except InvalidInput:
+                return StoredRationale(text=None)  # the reply fits the window, but not with a rationale after it
             digits = [
                 served.renderer.tokenizer.level_ids[max(range(5), key=probabilities.__getitem__)]
                 for probabilities in verdict.distributions
@@ -118,16 +130,21 @@ class EvaluationPipeline:
                     kind="rationale",
                     model=served.base_model,
                     prompt_ids=tuple(served.renderer.rationale_ids(prompt, digits)),
-                    max_tokens=_RATIONALE_TOKENS,
+                    max_tokens=RATIONALE_TOKENS,
                     temperature=0.0,
-                    stop=_RATIONALE_STOP,
+                    stop=RATIONALE_STOP,
                 ),
-                deadline,
+                until,
             )
             return StoredRationale(text=result.choices[0].text.strip() or None)
 
+        until = deadline.shrink(_ANSWER_S)
         key = _input_key(served, turns, request.response)
-        return (await self._memo.get_or_compute("rationale", key, StoredRationale, explain, deadline)).value.text
+        try:
+            return (await self._memo.get_or_compute("rationale", key, StoredRationale, explain, until)).value.text
+        except ServiceError as error:
+            _log.warning("rationale_not_written", checkpoint=served.label, detail=error.detail)
+            return None
 
 
 def _input_key(served: ServedJudge, turns: Sequence[Turn], reply: str) -> list[str]:

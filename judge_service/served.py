@@ -26,6 +26,7 @@ class ServedJudge:
         identity: digests of all that changes its verdicts; part of every cache key.
         golden: replies with the scores that it gave at packaging; none for the bare base model.
         reference: how its scores were spread at packaging, where its checkpoint says so.
+        explainer: its prompts for rationales, which leave room for them (`rationale.explainer`); None: it writes none.
     """
 
     label: str
@@ -36,6 +37,7 @@ class ServedJudge:
     identity: tuple[str, ...]
     golden: tuple[GoldenCase, ...] = ()
     reference: ScoreReference | None = None
+    explainer: ScoringPromptRenderer | None = None
 
 
 class VerdictObserver(Protocol):

@@ -195,12 +195,23 @@ class ShadowSettings(BaseModel):
         description="Share of live replies that a candidate scores too; 0 promotes without a shadow. Costs as much "
         "engine time again.",
     )
-    min_compared: int = Field(default=200, ge=1, description="Replies to compare before anything is decided.")
+    min_compared: int = Field(
+        default=200,
+        ge=1,
+        description="Replies that a candidate is given before anything is decided, those that it fails to score too.",
+    )
     max_mean_gap: float = Field(
         default=0.5, gt=0.0, description="Mean absolute difference (levels) on any dimension above which it is refused."
     )
     max_flip_share: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Share of flags that may flip on any dimension."
+    )
+    max_failed_share: float = Field(
+        default=0.25,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the replies given to it that the candidate may fail to score; room for an engine that is "
+        "short of time for a while.",
     )
     concurrency: int = Field(default=2, ge=1, description="Replies that the candidate scores at once; others skip.")
     timeout_s: float = Field(default=60.0, gt=0.0, description="Seconds that one of them may take.")

@@ -1,16 +1,18 @@
 """The whole way from raw ratings to a packaged checkpoint, as `make train` runs it: steps that leave files.
 
-A step whose files are there is not run again, so a stopped run goes on where it was. Each step is a command that can be
-run by hand; this module only knows their order and what they hand on.
+A step whose files are there is not run again, so a stopped run goes on where it was; files appear whole, and the work
+folder says which run it holds. Each step is a command that can be run by hand; this module only knows their order and
+what they hand on.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
@@ -20,6 +22,7 @@ from services.engine.provision import default_cache_dir, provision
 from trainer.agreement.commands import agreement_command
 from trainer.calibration.commands import apply_calibration_command, calibrate_command
 from trainer.data.commands import SourceName, import_command, split_command
+from trainer.data.identity import digest, file_sha256
 from trainer.errors import TrainingConfigError
 from trainer.packaging.commands import package_command
 from trainer.stress.commands import stress_command
@@ -30,6 +33,8 @@ from trainer.training.predict import predict
 BASE: Final = "base"
 INCUMBENT: Final = "incumbent"
 HELD_OUT_PARTS: Final = ("held_out_items", "held_out_kinds")
+RECORD: Final = "recipe.json"
+"""Which run the work folder holds."""
 PREDICT_TOKENS: Final = 8192
 """Packed tokens at once when scoring; what memory depends on."""
 
@@ -39,6 +44,10 @@ class Stage(StrEnum):
 
     SFT = "sft"
     GRPO = "grpo"
+
+
+_FOLDERS: Final = ("data", *(stage.value for stage in Stage), "scores", "calibration", "reports")
+"""What the steps leave in the work folder."""
 
 
 class Recipe(BaseModel):
@@ -69,22 +78,35 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class _Step:
-    """One command and the files by which one sees that it is done."""
+    """One command and the file by which one sees that it is done; it appears at the end, and whole."""
 
     name: str
     leaves: Path
     run: Callable[[], object]
+
+    @classmethod
+    def writing(cls, name: str, leaves: Path, write: Callable[[Path], object]) -> Self:
+        """Return the step of a command that writes the file it is given: it gets a name beside, renamed at the end."""
+
+        def run() -> None:
+            unfinished = leaves.with_name(f"{leaves.name}.partial")
+            write(unfinished)
+            unfinished.rename(leaves)
+
+        return cls(name, leaves, run)
 
 
 def train(recipe: Recipe, ratings: Path, console: Console) -> Path:
     """Make the checkpoint and return its folder; steps whose files exist are passed over.
 
     Raises:
-        TrainerError: a step failed, or the version is published and not by this run, so that its work would be in vain.
+        TrainerError: a step failed, the version is published and not by this run, so that its work would be in vain, or
+            the work folder holds another run, whose weights would be packaged as this one's.
     """
     published = recipe.registry / recipe.version
     if published.exists() and not (_adapter(recipe, recipe.ships) / ADAPTER_FILE).exists():
         raise TrainingConfigError(f"{published} is published already: give the checkpoint another name with --version")
+    claim(recipe, ratings)
     steps = [
         *_data(recipe, ratings),
         *_training(recipe),
@@ -105,6 +127,50 @@ def train(recipe: Recipe, ratings: Path, console: Console) -> Path:
     return published
 
 
+def claim(recipe: Recipe, ratings: Path) -> None:
+    """Record in the work folder which run it is of; a folder without such a record is taken to be this run's.
+
+    Raises:
+        TrainingConfigError: it is of another run, or a file that the recipe names cannot be read.
+    """
+    place, inputs = recipe.work / RECORD, _inputs(recipe, ratings)
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_name(f"{RECORD}.partial")
+        unfinished.write_text(json.dumps(inputs, indent=2) + "\n", encoding="utf-8")
+        unfinished.rename(place)
+        return
+    try:
+        known: dict[str, str] = json.loads(place.read_bytes())
+    except ValueError as error:
+        raise TrainingConfigError(f"{place} cannot be read; remove it if {recipe.work} holds this run") from error
+    if known != inputs:
+        differ = ", ".join(sorted(name for name in known.keys() | inputs if known.get(name) != inputs.get(name)))
+        raise TrainingConfigError(
+            f"the work folder {recipe.work} holds another run (changed: {differ}): give the recipe another `work`, or "
+            f"remove {', '.join(_FOLDERS)} and {RECORD} in it to make them anew"
+        )
+
+
+def _inputs(recipe: Recipe, ratings: Path) -> dict[str, str]:
+    """Return a digest of each thing that determines what the steps leave; the checkpoint's name does not."""
+    # Defaults are left out, so that a setting that is added some day does not make another run of it.
+    wanted = recipe.model_dump_json(exclude={"version", "registry"}, exclude_defaults=True)
+    files = {"sft": recipe.sft, "splits": recipe.splits, "ratings": ratings}
+    if recipe.grpo is not None:
+        files["grpo"] = recipe.grpo
+    try:
+        digests = {name: file_sha256(path) for name, path in files.items()}
+        material = [
+            part
+            for path in sorted(recipe.material.rglob("*.jsonl"))
+            for part in (path.relative_to(recipe.material).as_posix(), file_sha256(path))
+        ]
+    except OSError as error:
+        raise TrainingConfigError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    return {"recipe": digest(wanted), "material": digest(*material), **digests}
+
+
 def _data(recipe: Recipe, ratings: Path) -> Sequence[_Step]:
     base = recipe.work / "base"
 
@@ -118,8 +184,12 @@ def _data(recipe: Recipe, ratings: Path) -> Sequence[_Step]:
     ):
         table, split = _table(recipe, name), _split(recipe, name)
         steps += [
-            _Step(f"import {name}", table, partial(import_command, path, source, table)),
-            _Step(f"split {name}", split, partial(split_command, [table], name, split, recipe.splits)),
+            _Step.writing(
+                f"import {name}",
+                table,
+                partial(import_command, path, source, report=table.with_suffix(".report.json")),
+            ),
+            _Step.writing(f"split {name}", split, partial(split_command, [table], name, config=recipe.splits)),
         ]
     return steps
 
@@ -151,27 +221,23 @@ def _predictions(recipe: Recipe) -> Sequence[_Step]:
         run = partial(predict, model, recipe.incumbent, table, out, split=test, tokens=PREDICT_TOKENS)
         steps.append(_Step("score test with the incumbent", out, run))
         fitted, calibrated = recipe.incumbent / CALIBRATION_FILE, _calibrated(recipe, INCUMBENT, "test")
-        apply = partial(apply_calibration_command, out, fitted, calibrated)
-        steps.append(_Step("apply the calibration of the incumbent to test", calibrated, apply))
+        apply = partial(apply_calibration_command, out, fitted)
+        steps.append(_Step.writing("apply the calibration of the incumbent to test", calibrated, apply))
     return steps
 
 
 def _calibrations(recipe: Recipe, stage: Stage) -> Sequence[_Step]:
     """Fit a stage's calibration and apply it to what training never saw."""
-    rated = (_table(recipe, recipe.source.value), recipe.reference_rater, _split(recipe, recipe.source.value))
+    table, split = _table(recipe, recipe.source.value), _split(recipe, recipe.source.value)
     fitted = _calibration(recipe, stage)
-    steps = [
-        _Step(
-            f"calibrate {stage}",
-            fitted,
-            partial(calibrate_command, _scores(recipe, stage, "calibration"), *rated, fitted),
-        )
-    ]
+    fit = partial(calibrate_command, _scores(recipe, stage, "calibration"), table, recipe.reference_rater, split)
+    steps = [_Step.writing(f"calibrate {stage}", fitted, fit)]
     for part in ("test", *HELD_OUT_PARTS):
         out = _calibrated(recipe, stage, part)
-        run = partial(apply_calibration_command, _scores(recipe, stage, part), fitted, out)
-        measured = partial(run, *rated, part) if part == "test" else run
-        steps.append(_Step(f"apply the calibration of {stage} to {part}", out, measured))
+        apply = partial(apply_calibration_command, _scores(recipe, stage, part), fitted)
+        measured = partial(apply, ratings=table, rater=recipe.reference_rater, split=split, part=part)
+        write = measured if part == "test" else apply
+        steps.append(_Step.writing(f"apply the calibration of {stage} to {part}", out, write))
     return steps
 
 
@@ -191,13 +257,14 @@ def _reports(recipe: Recipe) -> Sequence[_Step]:
         run = partial(
             agreement_command, table, recipe.reference_rater, out.parent, rater, scores, split, "test", beside
         )
-        steps.append(_Step(f"measure the agreement of {judge}", out, run))
+        # The page is written after what the packager reads.
+        steps.append(_Step(f"measure the agreement of {judge}", out.with_suffix(".html"), run))
     authored = (_table(recipe, "authored"), _split(recipe, "authored"))
     for stage in recipe.stages:
         for part in HELD_OUT_PARTS:
             out = recipe.work / "reports" / f"stress-{stage}-{part}.json"
-            run = partial(stress_command, *authored, part, _calibrated(recipe, stage, part), out)
-            steps.append(_Step(f"stress {stage}, {part}", out, run))
+            stress = partial(stress_command, *authored, part, _calibrated(recipe, stage, part))
+            steps.append(_Step.writing(f"stress {stage}, {part}", out, stress))
     return steps
 
 

@@ -3,6 +3,7 @@
 Its answers say so: their `checkpoint` is `base:<fingerprint>`.
 """
 
+from judge_service.rationale import explainer
 from judge_service.served import ServedJudge
 from judge_service.settings import ModelSettings
 from services.checkpoint.calibration import Calibration
@@ -33,6 +34,7 @@ class BaseJudge:
         self._fingerprint = model.fingerprint
         template = PromptTemplate()
         self._renderer = ScoringPromptRenderer(tokenizer, rubric, template, window_tokens=model.window_tokens)
+        self._explainer = explainer(tokenizer, rubric, template, window_tokens=model.window_tokens)
         self._identity = (model.fingerprint, rubric.digest, template.digest, str(model.window_tokens))
 
     async def load(self, deadline: Deadline) -> ServedJudge:
@@ -52,4 +54,5 @@ class BaseJudge:
             renderer=self._renderer,
             calibration=Calibration.identity(),
             identity=("base", *self._identity),
+            explainer=self._explainer,
         )

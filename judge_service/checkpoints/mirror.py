@@ -101,7 +101,8 @@ class Mirror:
         self._tell(troubles)
 
     async def _pull_missing(self, troubles: list[str]) -> None:
-        if (index := await self._source.index()) is not None:
+        # A server that sends no validators returns the same index again; what was refused from it stays refused.
+        if (index := await self._source.index()) is not None and index != self._index:
             self._index, self._refused = index, {}
         missing = await anyio.to_thread.run_sync(self._missing)
         if missing:
@@ -181,7 +182,8 @@ class Mirror:
             return None
 
     def _require_room(self, entry: IndexedCheckpoint) -> None:
-        used = sum(path.lstat().st_size for path in self._folder.glob("*/*"))
+        begun = self._scratch(entry)  # its files are part of what the entry takes
+        used = sum(path.lstat().st_size for path in self._folder.glob("*/*") if path.parent != begun)
         limit = self._settings.remote_max_mib * _MIB
         if used + entry.size_bytes > limit:
             detail = (

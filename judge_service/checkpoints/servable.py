@@ -4,6 +4,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from judge_service.rationale import explainer
 from judge_service.served import ServedJudge
 from judge_service.settings import CheckpointSettings, ModelSettings
 from services.checkpoint.errors import CheckpointRejected
@@ -47,6 +48,7 @@ class ServableCheckpoints:
             identity=(manifest.digest, self._model.fingerprint, str(window_tokens)),
             golden=checkpoint.golden,
             reference=checkpoint.reference,
+            explainer=explainer(self._tokenizer, manifest.rubric, manifest.template, window_tokens=window_tokens),
         )
 
     def _verify(self, path: Path) -> VerifiedCheckpoint:

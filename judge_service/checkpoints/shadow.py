@@ -96,9 +96,16 @@ class Shadow:
             flips={name: self._flips[name] / count for name in DIMENSIONS},
         )
 
-    def disagreement(self) -> str | None:
-        """Return what is out of bounds, in words; None when all is within."""
+    def objection(self) -> str | None:
+        """Return what is out of bounds, in words; None when all is within.
+
+        A reply that the candidate could not score says nothing of its scores, so it is left out of gaps and flips; but
+        too many of them are a reason by themselves, and bound how few comparisons may decide.
+        """
         report = self.report()
+        given = report.compared + report.failed
+        if report.failed > self.settings.max_failed_share * given:
+            return f"it failed to score {report.failed} of {given} replies"
         for name in DIMENSIONS:
             if report.mean_gap[name] > self.settings.max_mean_gap:
                 return f"{name} differs by {report.mean_gap[name]:.2f} levels on average over {report.compared} replies"
@@ -108,8 +115,8 @@ class Shadow:
 
     @property
     def enough(self) -> bool:
-        """Whether enough replies were compared to decide."""
-        return self._compared >= self.settings.min_compared
+        """Whether the candidate was given enough replies to decide; those that it failed to score count."""
+        return self._compared + self._failed >= self.settings.min_compared
 
     async def _compare(
         self, candidate: ServedJudge, active: ServedJudge, turns: Sequence[Turn], reply: str, verdict: StoredVerdict

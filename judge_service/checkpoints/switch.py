@@ -144,10 +144,10 @@ class Switch:
         await self._move_and_flip(record, judge, by=by, action=action, force=force)
 
     async def decide_shadow(self, *, by: str | None) -> None:
-        """Once enough replies were compared: refuse the candidate, or have `by` promote it; None leaves it to a hand.
+        """Once it was given enough replies: refuse the candidate, or have `by` promote it; None leaves it to a hand.
 
         Raises:
-            Conflict, PointerUnavailable: as `activate`.
+            Conflict, PointerUnavailable: as `activate`; it stays in shadow, and the next round decides again.
         """
         record, judge = self._shadow.candidate, self._shadow.judge
         if record is None or judge is None or record.state is not State.SHADOW:
@@ -155,11 +155,12 @@ class Switch:
             return
         if not self._shadow.enough:
             return
-        if (disagreement := self._shadow.disagreement()) is not None:
+        if (against := self._shadow.objection()) is not None:
             self._shadow.end()
-            self._lifecycle.move(record, State.REJECTED, Reason.SHADOW_DISAGREES, disagreement)
+            self._lifecycle.move(record, State.REJECTED, Reason.SHADOW_DISAGREES, against)
         elif by is not None:
-            await self._move_and_flip(record, judge, by=by, action="promote", force=False)
+            pointer = await self._move_pointer(record, by=by, action="promote", force=False)
+            self._take(record, judge, pointer)
             self._shadow.end()
 
     async def _move_and_flip(
@@ -171,6 +172,10 @@ class Switch:
             if judge is not None:
                 self._lifecycle.move(record, State.VERIFIED, "not_switched", error.detail)
             raise
+        self._take(record, judge, pointer)
+
+    def _take(self, record: CheckpointRecord, judge: ServedJudge | None, pointer: Pointer) -> None:
+        """Serve what the pointer, moved by this replica, says; no judge means that it is served already."""
         if judge is not None:
             self._flip(record, judge)
         self._replicas.followed = pointer

@@ -30,7 +30,7 @@ class CalibratedScore:
 class DimensionCalibration(BaseModel):
     """The map of one dimension."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     raw: tuple[float, ...] = Field(min_length=2, description="Expected levels, strictly increasing.")
     calibrated: tuple[float, ...] = Field(min_length=2, description="Scores at those levels, never decreasing.")
@@ -69,7 +69,7 @@ class DimensionCalibration(BaseModel):
 class Calibration(BaseModel):
     """The maps of all seven dimensions: `calibration.json` of a checkpoint."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     coverage: float = Field(gt=0.0, lt=1.0, description="Share of ratings that the intervals are meant to hold.")
     dimensions: Mapping[Dimension, DimensionCalibration] = Field(description="One map per dimension.")

@@ -51,7 +51,7 @@ class TrainingRecord(BaseModel):
 class CheckpointManifest(BaseModel):
     """The manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = Field(default=1, description="Shape of this file.")
     version: Version = Field(description="Name of the checkpoint, unique in a registry.")

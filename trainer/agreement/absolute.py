@@ -40,8 +40,10 @@ def _moments(reference: Floats, judged: Floats, weights: Floats | None) -> _Mome
 
 
 def _mean_and_ss(values: Floats, weight: Floats, n: Floats) -> tuple[Floats, Floats]:
-    # Measured from the first item, so that equal values have a sum of squares of exactly zero.
-    first = values[..., :1]
+    # Measured from the first item that was drawn, so that equal values have a sum of squares of exactly zero. An item
+    # with weight zero will not do: the distance to it leaves rounding, and a ratio of roundings is any number.
+    values = np.broadcast_to(values, weight.shape)
+    first = np.take_along_axis(values, np.argmax(weight > 0, axis=-1)[..., None], axis=-1)
     centred = values - first
     mean = _ratio(np.einsum("...n,...n->...", weight, centred), n)
     square = np.einsum("...n,...n->...", weight, centred * centred)

@@ -5,6 +5,7 @@ Per-system means are recomputed in each draw. Efron & Tibshirani 1993, chapters 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from trainer.agreement.absolute import Floats
 
 _LABELS = NDArray[np.int64]
+_MIN_QUESTIONS: Final = 2
+"""Every resample of one question is that question: an interval of no width, which is no measurement."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with its interval; None where it is undefined (no variance, too few items)."""
+    """A statistic with its interval; None where it is undefined (no variance, too few items or questions)."""
 
     value: float | None
     low: float | None
@@ -29,10 +32,13 @@ def question_draws(n_questions: int, n_boot: int, seed: int) -> Floats:
     return generator.multinomial(n_questions, np.full(n_questions, 1 / n_questions), size=n_boot).astype(np.float64)
 
 
-def estimate(value: float, resampled: Floats, confidence: float) -> Estimate:
-    """Return the value with the percentile interval of its resampled values [n_boot], undefined ones left out."""
+def estimate(value: float, resampled: Floats, confidence: float, *, n_questions: int) -> Estimate:
+    """Return the value with the percentile interval of its resampled values [n_boot], undefined ones left out.
+
+    `n_questions` is how many questions have answers that the value is made of; below two there is no interval.
+    """
     defined = resampled[~np.isnan(resampled)]
-    if np.isnan(value) or defined.size == 0:
+    if np.isnan(value) or defined.size == 0 or n_questions < _MIN_QUESTIONS:
         return Estimate(None if np.isnan(value) else float(value), None, None)
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])

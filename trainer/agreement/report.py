@@ -90,6 +90,11 @@ class _Column:
     system: NDArray[np.int64]
     words: Floats
 
+    @property
+    def n_questions(self) -> int:
+        """How many questions have an answer that is rated on this dimension."""
+        return len(np.unique(self.question))
+
 
 def agreement_report(
     reference: ArrayLike,
@@ -107,8 +112,9 @@ def agreement_report(
 
     `questions`, `systems` and `words` (NaN without text) are [n]. NaN marks a dimension that an answer was not rated
     on; such answers are left out of that dimension. Intervals are percentiles over `n_boot` resamples of whole
-    questions. `incumbent` [n, 7] are another judge's scores: the difference is taken within each resample, so that what
-    both find hard cancels out. Raises AgreementError where shapes differ or fewer than three answers remain.
+    questions; a dimension rated on one question alone has none. `incumbent` [n, 7] are another judge's scores: the
+    difference is taken within each resample, so that what both find hard cancels out. Raises AgreementError where
+    shapes differ or fewer than three answers remain.
     """
     x, y = np.asarray(reference, dtype=np.float64), np.asarray(judged, dtype=np.float64)
     old = np.full_like(x, np.nan) if incumbent is None else np.asarray(incumbent, dtype=np.float64)
@@ -186,7 +192,8 @@ def _estimate(statistic: Callable[[Floats], Floats], column: _Column, draws: Flo
     """Return a statistic of item weights [..., n] on the answers as they are, with its interval over the draws."""
     chunks = np.array_split(draws, max(1, len(draws) // _DRAWS_AT_ONCE))
     resampled = np.concatenate([statistic(chunk[:, column.question]) for chunk in chunks])
-    return estimate(float(statistic(np.ones(len(column.reference)))), resampled, confidence)
+    value = float(statistic(np.ones(len(column.reference))))
+    return estimate(value, resampled, confidence, n_questions=column.n_questions)
 
 
 def _difference(column: _Column, incumbent: Floats, draws: Floats, confidence: float) -> Estimate:
@@ -212,8 +219,9 @@ def _per_system(column: _Column, draws: Floats, n_systems: int, confidence: floa
     observed, resampled = means(np.ones(draws.shape[1])), means(draws)
 
     def over_draws(statistic: Callable[[Floats, Floats, Floats], Floats]) -> Estimate:
-        value = statistic(observed.reference, observed.judged, observed.present)
-        return estimate(float(value), statistic(resampled.reference, resampled.judged, resampled.present), confidence)
+        value = float(statistic(observed.reference, observed.judged, observed.present))
+        over = statistic(resampled.reference, resampled.judged, resampled.present)
+        return estimate(value, over, confidence, n_questions=column.n_questions)
 
     return Agreement(
         n=int(observed.present.sum()),

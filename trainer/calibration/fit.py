@@ -26,6 +26,9 @@ INTERVAL_FLOOR: Final = 0.25
 """Levels added to the judge's own spread, so that a judge that is sure of itself still admits the raters' noise."""
 MAX_STRETCH: Final = 2.0
 """A judge that correlates below 1/2 is not stretched further: that would sell noise as spread."""
+MIN_INTERVAL_SCALE: Final = 1e-6
+"""The scale where the map meets the ratings wholly (raters who never differ): a millionth of the judge's spread, which
+says as much, and a calibration must have a scale above zero."""
 _MIN_STEP: Final = 1e-3
 
 Floats = NDArray[np.float64]
@@ -63,7 +66,7 @@ def _fit_dimension(distributions: Floats, ratings: Floats, coverage: float) -> D
     return DimensionCalibration(
         raw=tuple(round(float(x), 6) for x in raw),
         calibrated=tuple(round(float(y), 6) for y in scores),
-        interval_scale=round(float(np.quantile(ratio, coverage)), 6),
+        interval_scale=max(round(float(np.quantile(ratio, coverage)), 6), MIN_INTERVAL_SCALE),
         interval_floor=INTERVAL_FLOOR,
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from services.checkpoint.calibration import Calibration
@@ -41,14 +42,20 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def reference_ratings(predictions: Predictions, ratings: Path, rater: str, split: Path, part: str) -> Floats:
-    """Return the ratings (n, 7) that `rater` gave the predicted replies of a part; NaN where there is none."""
+    """Return the ratings (n, 7) that `rater` gave the predicted replies of a part; NaN where there is none.
+
+    A reply that several systems gave, or that is in several pairs, is one item: its ratings are averaged.
+
+    Raises:
+        DataError: none of the replies is rated.
+    """
     table = Split.load(split).select(read_ratings(ratings), part)
-    by_item = {
-        cells["item_id"]: [np.nan if cells[str(name)] is None else cells[str(name)] for name in DIMENSIONS]
-        for cells in table.to_pylist()
-        if cells["rater"] == rater
-    }
-    unrated = [np.nan] * len(DIMENSIONS)
+    table = table.filter(pc.equal(table["rater"], rater))
+    names = [str(name) for name in DIMENSIONS]
+    means = table.group_by("item_id").aggregate([(name, "mean") for name in names])
+    columns = [means[f"{name}_mean"].to_numpy() for name in names]
+    by_item = dict(zip(means["item_id"].to_pylist(), np.column_stack(columns), strict=True))
+    unrated = np.full(len(DIMENSIONS), np.nan)
     found = np.array([by_item.get(item, unrated) for item in predictions.item_ids], dtype=np.float64)
     if np.isnan(found).all():
         raise DataError(f"none of the predicted replies is rated by {rater!r} in part {part!r} of {ratings}")

@@ -6,6 +6,7 @@ Used by the importers (names) and by the splits (equality). Nothing here reads f
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -44,3 +45,9 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the SHA-256 of each file by its name; files that share a name go by their paths, as given."""
+    named = Counter(path.name for path in set(paths))
+    return {path.as_posix() if named[path.name] > 1 else path.name: file_sha256(path) for path in paths}

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trainer.data.identity import file_sha256
+from trainer.data.identity import file_digests
 from trainer.data.records import RawRecord, read_records
 from trainer.data.schema import SCHEMA, Rating, to_table
-from trainer.data.sources.source import Source
+from trainer.data.sources.source import Source, refusal
 from trainer.errors import BadRowError, DataError, Reason
 
 _BATCH_ROWS: Final = 4096
@@ -40,7 +40,7 @@ class ImportReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     source: str
-    inputs: dict[str, str] = Field(description="SHA-256 of each file read, by name.")
+    inputs: dict[str, str] = Field(description="SHA-256 of each file read, by name; by path where two have one name.")
     records_read: int
     rows_written: int
     refused: dict[Reason, int] = Field(description="Records refused, by reason.")
@@ -72,7 +72,7 @@ class _Import:
     def _accept(self, record: RawRecord, path: Path) -> Sequence[Rating]:
         self.records_read += 1
         try:
-            ratings = self._source.convert(record.fields(), path)
+            ratings = self._converted(record, path)
             self._seen |= self._new_keys(ratings)
         except BadRowError as error:
             if self._strict:
@@ -81,6 +81,12 @@ class _Import:
             return ()
         self.rows_written += len(ratings)
         return ratings
+
+    def _converted(self, record: RawRecord, path: Path) -> Sequence[Rating]:
+        try:
+            return self._source.convert(record.fields(), path)
+        except ValidationError as error:  # a record that its source's model admits and the schema does not
+            raise refusal(error) from error
 
     def _new_keys(self, ratings: Sequence[Rating]) -> set[tuple[str, str, str, str]]:
         keys = {rating.key() for rating in ratings}
@@ -109,7 +115,7 @@ def import_ratings(source: Source, out: Path, *, strict: bool, open_file: OpenFi
         partial.unlink(missing_ok=True)
     return ImportReport(
         source=source.name,
-        inputs={path.name: file_sha256(path) for path in (*source.files, *source.context_files)},
+        inputs=file_digests((*source.files, *source.context_files)),
         records_read=state.records_read,
         rows_written=state.rows_written,
         refused=dict(Counter(row.reason for row in state.refused)),

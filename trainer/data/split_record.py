@@ -42,7 +42,9 @@ class Split(BaseModel):
 
     name: str
     config: dict[str, Any] = Field(description="The configuration, resolved.")
-    inputs: dict[str, str] = Field(description="SHA-256 of each ratings file, by name.")
+    inputs: dict[str, str] = Field(
+        description="SHA-256 of each ratings file, by name; by path where two have one name."
+    )
     held_out_kinds: tuple[str, ...] = Field(default=(), description="Kinds of authored pairs never trained on.")
     parts: dict[str, Part]
     excluded: tuple[Exclusion, ...]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trainer.data.identity import file_sha256
+from trainer.data.identity import file_digests
 from trainer.data.leakage import check_no_leak, shared_responses
 from trainer.data.schema import read_ratings
 from trainer.data.split_config import AuthoredSplit, QuestionSplit
@@ -47,7 +47,7 @@ def make_split(name: str, config: QuestionSplit | AuthoredSplit, files: Sequence
     return Split(
         name=name,
         config=config.model_dump(),
-        inputs={path.name: file_sha256(path) for path in files},
+        inputs=file_digests(files),
         held_out_kinds=kinds,
         parts={part: _part(dealt[part], systems.get(part), parts[part]) for part in dealt},
         excluded=tuple(excluded),

@@ -12,6 +12,7 @@ from services.checkpoint.calibration import Calibration
 from services.checkpoint.index import INDEX_FILE
 from services.checkpoint.manifest import AGREEMENT_FILE, MANIFEST_FILE, BaseModelReference, CheckpointManifest
 from services.contracts.dimensions import DIMENSIONS
+from trainer.agreement.numbers import estimate_text, number_text
 from trainer.agreement.report import AgreementReport
 from trainer.errors import PackagingError
 
@@ -112,13 +113,13 @@ def show(folder: Path, console: Console) -> None:
     console.print(facts)
     table = Table("dimension", "ICC(A,1) per answer", "per system mean", "Spearman", "MAE")
     for name in DIMENSIONS:
-        answer, system = report.per_answer[name], report.per_system.get(name)
+        answer, system = report.per_answer.get(name), report.per_system.get(name)
         table.add_row(
             name,
-            f"{answer.icc_a1.value:.3f} [{answer.icc_a1.low:.3f}, {answer.icc_a1.high:.3f}]",
-            f"{system.icc_a1.value:.3f} [{system.icc_a1.low:.3f}, {system.icc_a1.high:.3f}]" if system else "",
-            f"{answer.spearman.value:.3f}",
-            f"{answer.mae.value:.2f}",
+            estimate_text(answer.icc_a1 if answer else None),
+            estimate_text(system.icc_a1 if system else None),
+            number_text(answer.spearman.value if answer else None),
+            number_text(answer.mae.value if answer else None),
         )
     console.print(table)
 

@@ -6,7 +6,6 @@ Identical inputs give identical bytes: nothing here knows the time, the user or 
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +77,8 @@ def package(parts: CheckpointParts, registry: Path) -> Path:
     """Write the checkpoint as `registry/<version>` and return that folder.
 
     Raises:
-        PackagingError: a part is missing or unusable, or the version exists already: checkpoints are immutable.
+        PackagingError: a part is missing or unusable, or the version exists already, from another packager of this
+            moment too: checkpoints are immutable.
     """
     target = registry / parts.version
     if target.exists():
@@ -92,7 +92,12 @@ def package(parts: CheckpointParts, registry: Path) -> Path:
         for name, content in {**payload, MANIFEST_FILE: manifest.to_bytes()}.items():
             (folder / name).write_bytes(content)
         _sync(folder)
-        shutil.move(folder, target)
+        try:
+            folder.rename(target)  # staged beside it, so this is one step; never a move into what is there
+        except OSError as error:
+            raise PackagingError(
+                f"{target} cannot be published: {error.strerror}; if another packager was first, choose another version"
+            ) from error
     return target
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from peft import PeftModel
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -42,11 +43,17 @@ def save_state(folder: Path, progress: Progress, tensors: dict[str, torch.Tensor
         save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, fresh / _TENSORS)
         (fresh / _PROGRESS).write_text(progress.model_dump_json(indent=2) + "\n", encoding="utf-8")
         _flush(fresh)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    _replace(folder, fresh, old)
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write the adapter under training to `folder`, which appears, or is replaced, only once it is whole."""
+    partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
+    with disk_full_explained(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        model.save_pretrained(partial, selected_adapters=["default"], save_embedding_layers=False)
+        _flush(partial)
+    _replace(folder, partial, old)
 
 
 def load_state(folder: Path, fingerprint: str) -> tuple[Progress, dict[str, torch.Tensor]] | None:
@@ -95,6 +102,14 @@ def memory_explained(setting: str) -> Iterator[None]:
         raise OutOfRoomError(
             f"out of memory: lower {setting} in the configuration; the run continues where it was"
         ) from error
+
+
+def _replace(folder: Path, fresh: Path, old: Path) -> None:
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:

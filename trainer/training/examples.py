@@ -13,8 +13,9 @@ from typing import Final
 
 from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS, Dimension
+from services.rubric.errors import ReplyTooLong
 from services.rubric.prompt import ScoringPromptRenderer
-from trainer.data.identity import file_sha256
+from trainer.data.identity import file_sha256, normalised_context
 from trainer.data.schema import read_ratings, turns_from_json
 from trainer.data.split_record import Split
 from trainer.errors import DataError, TrainingConfigError
@@ -130,22 +131,35 @@ def _in_pass(row: Row, name: str) -> Row:
 
 
 def _off_topic(rows: Sequence[Row], count: int, rng: random.Random) -> list[Row]:
-    good = [row for row in rows if min(t for t in row.targets if t is not None) >= _WELL_RATED]
-    contexts = sorted({row.turns for row in rows}, key=repr)
-    if count and (not good or len(contexts) < 2):
+    good = [row for row in rows if min((t for t in row.targets if t is not None), default=0.0) >= _WELL_RATED]
+    # The same words with other punctuation are the same question: a good reply to one is on topic under the other.
+    question_of = {row.turns: normalised_context(row.turns) for row in rows}
+    contexts = sorted(question_of, key=repr)
+    if count and (not good or len(set(question_of.values())) < 2):
         raise DataError("off-topic examples need two questions and a well-rated reply; set off_topic to 0")
     levels = tuple(OFF_TOPIC_LEVELS[dimension] for dimension in DIMENSIONS)
     made = []
     for _ in range(count):
         reply = rng.choice(good)
-        other = rng.choice([turns for turns in contexts if turns != reply.turns])
+        other = rng.choice([turns for turns in contexts if question_of[turns] != question_of[reply.turns]])
         made.append(Row(f"off-topic:{reply.item_id}", other, reply.response, levels))
     return made
 
 
 def to_example(row: Row, renderer: ScoringPromptRenderer) -> Example:
-    """Return the row as tokens."""
-    prompt = renderer.render(row.turns, row.response)
+    """Return the row as tokens; DataError if its reply is longer than the window."""
+    path = prompt_path(row.item_id, row.turns, row.response, renderer)
     index = DIMENSIONS.index(Dimension(row.pair_dimension)) if row.pair_dimension else None
-    path = TokenPath(prompt.prefix_ids, prompt.suffix_ids)
     return Example(path, row.targets, row.pair_id, row.pair_role, index)
+
+
+def prompt_path(item_id: str, turns: Sequence[Turn], response: str, renderer: ScoringPromptRenderer) -> TokenPath:
+    """Return the prompt of one reply; DataError, which names the item, if the reply is longer than the window."""
+    try:
+        prompt = renderer.render(turns, response)
+    except ReplyTooLong as error:
+        raise DataError(
+            f"item {item_id}: {error} into the window; leave the reply out of the ratings, or raise window_tokens, "
+            "which the judge that serves must then have too"
+        ) from error
+    return TokenPath(prompt.prefix_ids, prompt.suffix_ids)

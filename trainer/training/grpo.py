@@ -19,7 +19,7 @@ from trl import GRPOConfig
 
 from services.contracts.dimensions import DIMENSIONS
 from trainer.errors import CheckpointError
-from trainer.training.checkpointing import disk_full_explained, memory_explained
+from trainer.training.checkpointing import disk_full_explained, memory_explained, save_adapter
 from trainer.training.config import GrpoConfig
 from trainer.training.examples import Example, input_digests, read_rows, scheduled_rows, to_example
 from trainer.training.grpo_trainer import ProgressCallback, VerdictGrpoTrainer
@@ -52,7 +52,7 @@ def train_grpo(config: GrpoConfig, out: Path) -> Path:
     with memory_explained(_MEMORY), disk_full_explained(out):
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "trl")))
         if trainer.accelerator.is_main_process:
-            causal.save_pretrained(out / "adapter", selected_adapters=["default"], save_embedding_layers=False)
+            save_adapter(causal, out / "adapter")
     return out / "adapter"
 
 

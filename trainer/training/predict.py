@@ -19,6 +19,7 @@ from trainer.data.split_record import Split
 from trainer.errors import DataError
 from trainer.training.checkpointing import disk_full_explained, memory_explained
 from trainer.training.config import ModelConfig
+from trainer.training.examples import prompt_path
 from trainer.training.model import fuse_layers, judge_model, load_base, load_renderer, most_likely, with_adapter
 from trainer.training.progress import ProgressLog
 from trainer.training.token_tree import TokenPath
@@ -64,8 +65,11 @@ def predict(
             distributions.append(judge.decode([item.path for item in part], most_likely).distributions.cpu())
         ids += [item.item_id for item in part]
         log.step(len(ids), replies=len(part))
+    partial = out.with_name(out.name + ".partial")
     with disk_full_explained(out):
-        pq.write_table(scores_table(ids, torch.cat(distributions)), out)
+        # What is there is whole: the recipe passes over a step whose file exists.
+        pq.write_table(scores_table(ids, torch.cat(distributions)), partial)
+        partial.rename(out)
     return len(ids)
 
 
@@ -91,10 +95,10 @@ def _items(ratings: Path, split: tuple[Path, str] | None, renderer: ScoringPromp
     }
     if not replies:
         raise DataError(f"{ratings}: no reply's text is in it, so there is nothing to score")
-    items = []
-    for item_id, (context, response) in replies.items():
-        prompt = renderer.render(turns_from_json(context), response)
-        items.append(Item(item_id, TokenPath(prompt.prefix_ids, prompt.suffix_ids)))
+    items = [
+        Item(item_id, prompt_path(item_id, turns_from_json(context), response, renderer))
+        for item_id, (context, response) in replies.items()
+    ]
     return sorted(items, key=lambda item: (item.path.prefix, len(item.path.suffix)))
 
 

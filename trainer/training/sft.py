@@ -19,7 +19,7 @@ from peft import PeftModel
 from services.contracts.dimensions import LEVELS
 from services.rubric.prompt import ScoringPromptRenderer
 from trainer.training.batching import plan_batches, split_for_memory
-from trainer.training.checkpointing import Progress, disk_full_explained, load_state, memory_explained, save_state
+from trainer.training.checkpointing import Progress, load_state, memory_explained, save_adapter, save_state
 from trainer.training.config import SftConfig
 from trainer.training.examples import Example, input_digests, read_rows, scheduled_rows, to_example
 from trainer.training.losses import LabelWeights, batch_loss, label_weights, soft_labels, target_tensor
@@ -45,7 +45,12 @@ class _Run:
     batches: list[list[Example]]
     weights: LabelWeights
     verdicts: torch.Tensor
-    fingerprint: str
+    resolved: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the resolved configuration, data digests included."""
+        return hashlib.sha256(self.resolved.encode()).hexdigest()
 
 
 def train_sft(config: SftConfig, out: Path) -> Path:
@@ -57,7 +62,7 @@ def train_sft(config: SftConfig, out: Path) -> Path:
     accelerator = Accelerator()
     set_seed(config.seed)
     renderer = load_renderer(config.model)
-    run = _prepare(config, renderer, out)
+    run = _prepare(config, renderer)
     model = _model(config)
     if config.model.compile:
         fuse_layers(model)
@@ -70,6 +75,10 @@ def train_sft(config: SftConfig, out: Path) -> Path:
         optimizer.restore(tensors)
         first, spent = progress.step, progress.elapsed_s
         _log.info("continuing after step %d of %d", first, len(run.batches))
+    if accelerator.is_main_process:
+        # Only now is the folder known to be this run's: a refused one keeps the configuration of its own weights.
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.json").write_text(run.resolved + "\n", encoding="utf-8")
     log = ProgressLog(out / "progress.jsonl", len(run.batches), config.log_every_s, spent)
     kept_s = log.elapsed_s
     model.train()
@@ -85,8 +94,7 @@ def train_sft(config: SftConfig, out: Path) -> Path:
                 save_state(state, done, optimizer.state())
                 kept_s = log.elapsed_s
     if accelerator.is_main_process:
-        with disk_full_explained(adapter):
-            model.save_pretrained(adapter, save_embedding_layers=False)
+        save_adapter(model, adapter)
     accelerator.wait_for_everyone()
     return adapter
 
@@ -98,8 +106,8 @@ def _model(config: SftConfig) -> PeftModel:
     return with_adapter(base, config.adapter, trainable=True)
 
 
-def _prepare(config: SftConfig, renderer: ScoringPromptRenderer, out: Path) -> _Run:
-    """Return the run's batches and weights, and record configuration and data digests in `out`."""
+def _prepare(config: SftConfig, renderer: ScoringPromptRenderer) -> _Run:
+    """Return the run's batches and weights, and its configuration with the digests of its data."""
     rng = random.Random(config.seed)  # noqa: S311 - reproducible order, no secret
     rows = [row for source in config.sources for row in scheduled_rows(read_rows(source), source, rng)]
     examples = [to_example(row, renderer) for row in rows]
@@ -107,16 +115,13 @@ def _prepare(config: SftConfig, renderer: ScoringPromptRenderer, out: Path) -> _
         examples, batch_replies=config.batch_replies, replies_per_context=config.replies_per_context, rng=rng
     )
     resolved = config.model_dump(mode="json") | {"data_sha256": input_digests(config.sources, config.adapter)}
-    text = json.dumps(resolved, indent=2, sort_keys=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(text + "\n", encoding="utf-8")
     _log.info("%d replies in %d steps", len(examples), len(batches))
     return _Run(
         config=config,
         batches=batches,
         weights=label_weights(examples, config.loss.rarity),
         verdicts=soft_labels(target_tensor(examples)[0]),
-        fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+        resolved=json.dumps(resolved, indent=2, sort_keys=True),
     )
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from judge_service.judgment import ReviewPolicy
 from judge_service.metrics import JudgeMetrics
 from judge_service.pipeline import EvaluationPipeline
+from judge_service.rationale import explainer
 from judge_service.served import ServedJudge
 from services.cache.memo import ComputeOnce
 from services.cache.memory import InProcessCache
@@ -21,19 +22,22 @@ from services.rubric.tokenizer import PromptTokenizer
 from tests.support.scripted_llm import ScriptedLLM
 from tests.support.tiny_tokenizer import write_tiny_tokenizer
 
+WINDOW_TOKENS = 4096
 PipelineOf = Callable[[ScriptedLLM], EvaluationPipeline]
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> ServedJudge:
     tokenizer = PromptTokenizer.from_folder(write_tiny_tokenizer(tmp_path_factory.mktemp("model")))
+    rubric, template = default_rubric(), PromptTemplate()
     return ServedJudge(
         label="v1-abc",
         model="v1-abc",
         base_model="base",
-        renderer=ScoringPromptRenderer(tokenizer, default_rubric(), PromptTemplate(), window_tokens=4096),
+        renderer=ScoringPromptRenderer(tokenizer, rubric, template, window_tokens=WINDOW_TOKENS),
         calibration=Calibration.identity(),
         identity=("v1-abc", "fingerprint"),
+        explainer=explainer(tokenizer, rubric, template, window_tokens=WINDOW_TOKENS),
     )
 
 

@@ -13,7 +13,7 @@ from services.deadline import Deadline
 from services.errors import DeadlineExceeded, EngineMalformed, EngineUnavailable, InvalidInput
 from services.llm.port import CompletionRequest, CompletionResult
 from tests.support.scripted_llm import ScriptedLLM, answer_of, verdict
-from tests.unit.judge_service.conftest import PipelineOf
+from tests.unit.judge_service.conftest import WINDOW_TOKENS, PipelineOf
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +66,57 @@ async def test_rationale_is_written_after_the_scores_by_the_base_model(
     assert evaluation.rationale == "It asks."
     assert llm.requests[1].model == served.base_model
     assert "Scores: 1234543\nRationale" in tokenizer.decode(llm.requests[1].prompt_ids or ())
+
+
+WITH_RATIONALE = REQUEST.model_copy(update={"rationale": True})
+
+
+async def test_rationale_of_a_long_conversation_leaves_old_turns_out_and_keeps_the_scores(
+    pipeline_of: PipelineOf, served: ServedJudge
+) -> None:
+    level_ids = served.renderer.tokenizer.level_ids
+    llm = ScriptedLLM(lambda r: verdict(LEVELS, level_ids) if r.kind == "verdict" else answer_of("It asks."))
+    turns = tuple(Turn(role="user", content=f"Night {number} without sleep. " * 20) for number in range(40))
+    evaluation = await pipeline_of(llm).evaluate(WITH_RATIONALE.model_copy(update={"context": turns}), _soon())
+    assert evaluation.rationale == "It asks."
+    scored, explained = (len(request.prompt_ids or ()) + request.max_tokens for request in llm.requests)
+    assert WINDOW_TOKENS - 16 < scored <= WINDOW_TOKENS
+    assert WINDOW_TOKENS - 16 < explained <= WINDOW_TOKENS
+
+
+async def test_reply_that_leaves_no_room_for_a_rationale_gets_its_scores_without(
+    pipeline_of: PipelineOf, served: ServedJudge
+) -> None:
+    tokenizer = served.renderer.tokenizer
+    llm = ScriptedLLM(lambda _: verdict(LEVELS, tokenizer.level_ids))
+    room = WINDOW_TOKENS - served.renderer.instruction_tokens
+    per_word = len(tokenizer.encode_untrusted("ab " * 100)) / 100
+    reply = "ab " * int((room - 100) / per_word)  # a hundred tokens are left: too few for a rationale
+    request = WITH_RATIONALE.model_copy(update={"response": reply})
+    evaluation = await pipeline_of(llm).evaluate(request, _soon())
+    assert tuple(evaluation.scores[name].level for name in DIMENSIONS) == LEVELS
+    assert evaluation.rationale is None
+    assert [request.kind for request in llm.requests] == ["verdict"]
+
+
+async def test_engine_that_fails_at_the_rationale_takes_no_scores_along_and_is_asked_again(
+    pipeline_of: PipelineOf, served: ServedJudge
+) -> None:
+    failing = True
+
+    def answer(request: CompletionRequest) -> CompletionResult:
+        if request.kind == "verdict":
+            return verdict(LEVELS, served.renderer.tokenizer.level_ids)
+        if failing:
+            raise EngineUnavailable("the engine does not answer")
+        return answer_of("It asks.")
+
+    pipeline = pipeline_of(ScriptedLLM(answer))
+    first = await pipeline.evaluate(WITH_RATIONALE, _soon())
+    failing = False
+    again = await pipeline.evaluate(WITH_RATIONALE, _soon())
+    assert (first.rationale, again.rationale) == (None, "It asks.")
+    assert again.scores == first.scores
 
 
 def _cut(result: CompletionResult, **change: object) -> CompletionResult:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,9 @@ from services.checkpoint.manifest import MANIFEST_FILE
 from services.contracts.dimensions import DIMENSIONS
 from tests.unit.trainer.training import tiny
 from trainer.cli import app
+from trainer.errors import TrainingConfigError
+from trainer.recipe import RECORD, Recipe, claim
+from trainer.training.config import load_config
 
 pytestmark = pytest.mark.slow
 
@@ -113,3 +116,53 @@ def test_own_ratings_become_a_checkpoint_and_a_published_name_is_refused_before_
     renamed = CliRunner().invoke(app, [*arguments, "--version", "ours-2"])
     assert renamed.exit_code == 0, renamed.output
     assert (tmp_path / "released" / "ours-2").is_dir()
+    assert [path.name for path in (tmp_path / "work").rglob("*.partial")] == []
+    _edit(tmp_path / "sft.yaml", seed=2)
+    other = CliRunner().invoke(app, [*arguments, "--version", "ours-3"])
+    assert isinstance(other.exception, TrainingConfigError)
+    assert not (tmp_path / "released" / "ours-3").exists()
+
+
+def _edit(file: Path, **change: object) -> None:
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text("utf-8")) | change), encoding="utf-8")
+
+
+def _add_material(folder: Path) -> None:
+    (folder / "material" / "hard_cases" / "new.jsonl").write_text("{}\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        pytest.param(lambda folder: _edit(folder / "sft.yaml", lora={"rank": 8}), "sft", id="rank"),
+        pytest.param(lambda folder: _edit(folder / "splits.yaml", ratings={"seed": 2}), "splits", id="splits"),
+        pytest.param(lambda folder: _edit(folder / "recipe.yaml", base="another"), "recipe", id="base"),
+        pytest.param(lambda folder: (folder / "ratings.jsonl").write_text("{}\n"), "ratings", id="ratings"),
+        pytest.param(_add_material, "material", id="material"),
+    ],
+)
+def test_work_folder_of_another_run_is_refused_and_what_changed_is_named(
+    recipe: Path, tmp_path: Path, change: Callable[[Path], object], named: str
+) -> None:
+    ratings = _ratings(tmp_path)
+    claim(load_config(recipe, Recipe), ratings)
+    change(tmp_path)
+    with pytest.raises(TrainingConfigError, match=rf"holds another run \(changed: {named}\): give the recipe another"):
+        claim(load_config(recipe, Recipe), ratings)
+
+
+def test_work_folder_goes_on_under_another_name_and_one_without_a_record_gets_it(recipe: Path, tmp_path: Path) -> None:
+    ratings = _ratings(tmp_path)
+    (tmp_path / "work" / "data").mkdir(parents=True)
+    (tmp_path / "work" / "data" / "ratings.parquet").touch()
+    claim(load_config(recipe, Recipe), ratings)
+    before = (tmp_path / "work" / RECORD).read_bytes()
+    _edit(recipe, version="ours-2", registry="elsewhere")
+    claim(load_config(recipe, Recipe), ratings)
+    assert (tmp_path / "work" / RECORD).read_bytes() == before
+
+
+def test_ratings_that_are_not_there_are_named(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingConfigError, match=r"ratings\.jsonl: cannot be read"):
+        claim(load_config(recipe, Recipe), tmp_path / "ratings.jsonl")
+    assert not (tmp_path / "work").exists()

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from services.contracts.conversation import Context, Text, turns_of
 from services.contracts.dimensions import Dimension
 from trainer.data.identity import digest, normalised_context
-from trainer.data.schema import Name, PairRole, Rating, Score
-from trainer.data.sources.source import Source, parse
+from trainer.data.schema import Name, PairRole, Rating
+from trainer.data.sources.source import Level, Source, parse
 from trainer.errors import BadRowError, DataError
 
 _PAIRS = "stress_pairs"
@@ -22,13 +22,13 @@ _CASES = "hard_cases"
 class _Levels(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    guidance: Score
-    informativeness: Score
-    relevance: Score
-    safety: Score
-    empathy: Score
-    helpfulness: Score
-    understanding: Score
+    guidance: Level
+    informativeness: Level
+    relevance: Level
+    safety: Level
+    empathy: Level
+    helpfulness: Level
+    understanding: Level
 
 
 class _Material(BaseModel):

@@ -5,22 +5,20 @@ cells are outside 1..5 in the release itself; their rows are refused here. What 
 them in (see `trainer.agreement.published`).
 """
 
-import csv
-import gzip
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from services.contracts.conversation import Text, Turn
 from services.contracts.dimensions import DIMENSIONS
 from trainer.data.identity import digest
-from trainer.data.schema import Name, Rating, Score
-from trainer.data.sources.source import NumberLike, RawId, Source, parse
+from trainer.data.records import RawRecord, read_records
+from trainer.data.schema import Name, Rating
+from trainer.data.sources.source import Level, RawId, Source, parse
 from trainer.errors import BadRowError, DataError
 
 CONTEXTS_FILE: Final = "mentalalign_contexts.csv.gz"
-_Level = Annotated[Score, NumberLike]
 
 
 class _Row(BaseModel):
@@ -29,13 +27,13 @@ class _Row(BaseModel):
     conversation_id: RawId
     system: Name
     rater: Name
-    guidance: _Level
-    informativeness: _Level
-    relevance: _Level
-    safety: _Level
-    empathy: _Level
-    helpfulness: _Level
-    understanding: _Level
+    guidance: Level
+    informativeness: Level
+    relevance: Level
+    safety: Level
+    empathy: Level
+    helpfulness: Level
+    understanding: Level
 
 
 class _ContextRow(BaseModel):
@@ -47,11 +45,18 @@ class _ContextRow(BaseModel):
 
 def _read_contexts(path: Path) -> dict[str, str]:
     try:
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            rows = [parse(_ContextRow, row) for row in csv.DictReader(file)]
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        with path.open("rb") as stream:
+            rows = [_context(path, record) for record in read_records(path, stream)]
+    except OSError as error:
         raise DataError(f"{path}: the conversations' contexts, wanted beside the ratings, cannot be read") from error
     return {row.conversation_id: row.context for row in rows}
+
+
+def _context(path: Path, record: RawRecord) -> _ContextRow:
+    try:
+        return parse(_ContextRow, record.fields())
+    except BadRowError as error:
+        raise DataError(f"{path}, row {record.row}: {error}") from error
 
 
 class _Converter:

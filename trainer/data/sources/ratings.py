@@ -11,11 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
 from services.contracts.conversation import Context, Text, Turn, turns_of
 from services.contracts.dimensions import DIMENSIONS
 from trainer.data.identity import digest, normalised_context
-from trainer.data.schema import Name, Rating, Score
-from trainer.data.sources.source import NumberLike, RawId, Source, parse
+from trainer.data.schema import Name, Rating
+from trainer.data.sources.source import Level, RawId, Source, parse
 from trainer.errors import BadRowError
-
-_Level = Annotated[Score, NumberLike]
 
 
 class _Row(BaseModel):
@@ -27,14 +25,13 @@ class _Row(BaseModel):
     rater: Name
     system: Name
     question_id: RawId | None = None
-    weight: Annotated[float, NumberLike, Field(gt=0, allow_inf_nan=False)] | None = None
-    guidance: _Level | None = None
-    informativeness: _Level | None = None
-    relevance: _Level | None = None
-    safety: _Level | None = None
-    empathy: _Level | None = None
-    helpfulness: _Level | None = None
-    understanding: _Level | None = None
+    guidance: Level | None = None
+    informativeness: Level | None = None
+    relevance: Level | None = None
+    safety: Level | None = None
+    empathy: Level | None = None
+    helpfulness: Level | None = None
+    understanding: Level | None = None
 
     @model_validator(mode="after")
     def _one_context(self) -> Self:
@@ -60,7 +57,6 @@ def _convert(raw: dict[str, Any], file: Path) -> list[Rating]:
             response=row.response,
             source="ratings",
             split_group=f"ratings:{question}",
-            weight=row.weight,
             **scores,
         )
     ]

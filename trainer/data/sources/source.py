@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from trainer.data.schema import Rating
+from trainer.data.schema import Rating, Score
 from trainer.errors import BadRowError, DataError, Reason
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -37,7 +37,11 @@ def _not_a_boolean(value: object) -> object:
 
 NumberLike = BeforeValidator(_not_a_boolean)
 """Put before a number's type: JSON's `true` is no rating."""
-RawId = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+Level = Annotated[Score, NumberLike]
+RawId = Annotated[
+    str, Field(min_length=1, max_length=180), BeforeValidator(lambda value: str(value) if type(value) is int else value)
+]
+"""A question's name in its source; with the source's name before it, it is still a `Name` of the schema."""
 
 
 class Convert(Protocol):
@@ -67,6 +71,11 @@ def parse(model: type[Row], raw: dict[str, Any]) -> Row:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "row"
-        raise BadRowError(_REASONS.get(first["type"], "unparseable"), f"{where}: {first['msg']}") from error
+        raise refusal(error) from error
+
+
+def refusal(error: ValidationError) -> BadRowError:
+    """Return the first error's field and reason, without the value that Pydantic would print."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "row"
+    return BadRowError(_REASONS.get(first["type"], "unparseable"), f"{where}: {first['msg']}")

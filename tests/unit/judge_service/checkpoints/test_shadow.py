@@ -87,6 +87,52 @@ async def test_share_of_live_replies_is_scored_and_failures_are_counted(world: W
     assert (report.compared, report.failed) == (2, 1)
 
 
+async def test_store_that_is_away_when_it_is_decided_only_delays_the_promotion(world: World) -> None:
+    replica = await _shadowing(world, 3.4)
+    await _judge(replica, 4)
+    world.store.lost = True
+    await replica.settle()
+    assert replica.state("second") is State.SHADOW
+    world.store.lost = False
+    await replica.settle()
+    assert replica.state("second") is State.ACTIVE
+
+
+async def test_store_that_is_lost_within_the_decision_and_has_moved_is_followed(world: World) -> None:
+    replica = await _shadowing(world, 3.4)
+    await _judge(replica, 4)
+    world.store.lost_after_advance = True
+    await replica.settle()
+    assert replica.state("second") is State.SHADOW
+    world.store.lost = world.store.lost_after_advance = False
+    await replica.settle()
+    assert replica.state("second") is State.ACTIVE
+
+
+async def test_candidate_that_fails_to_score_too_many_is_rejected(world: World) -> None:
+    replica = await _shadowing(world, 3.4)
+    active = replica.serving
+    await _judge(replica, 2)
+    world.engines[0].down = True
+    await _judge(replica, 2)
+    world.engines[0].down = False
+    await replica.settle()
+    view = replica.view("second")
+    assert (view.state, view.reason) == (State.REJECTED, Reason.SHADOW_DISAGREES)
+    assert view.detail == "it failed to score 2 of 4 replies"
+    assert replica.serving == active
+
+
+async def test_few_failures_count_as_replies_given_and_keep_no_candidate_waiting(world: World) -> None:
+    replica = await _shadowing(world, 3.4)
+    world.engines[0].down = True
+    await _judge(replica, 1)
+    world.engines[0].down = False
+    await _judge(replica, 3)
+    await replica.settle()
+    assert replica.state("second") is State.ACTIVE
+
+
 async def test_newer_arrival_takes_the_candidates_place(world: World) -> None:
     replica = await _shadowing(world, 3.2)
     world.add("third", 3.3)

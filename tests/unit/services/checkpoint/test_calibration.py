@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,6 +60,10 @@ def test_identity_leaves_scores_as_they_are(value: float) -> None:
         pytest.param({"calibrated": (1.0, 2.0, 3.0)}, id="lengths differ"),
         pytest.param({"calibrated": (0.0, 5.0)}, id="leaves the scale"),
         pytest.param({"interval_scale": 0.0}, id="no width"),
+        pytest.param({"raw": (math.nan, 5.0)}, id="raw is no number"),
+        pytest.param({"calibrated": (math.nan, 5.0)}, id="calibrated is no number"),
+        pytest.param({"interval_scale": math.inf}, id="width without end"),
+        pytest.param({"interval_floor": math.nan}, id="floor is no number"),
     ],
 )
 def test_broken_map_is_refused(change: dict[str, object]) -> None:

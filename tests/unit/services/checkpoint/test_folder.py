@@ -16,6 +16,7 @@ from services.checkpoint.manifest import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
     AGREEMENT_FILE,
+    CALIBRATION_FILE,
     GOLDEN_FILE,
     MANIFEST_FILE,
     REFERENCE_FILE,
@@ -79,6 +80,19 @@ def _files(name: str) -> Spoil:
         edit_manifest(folder, files={**files, name: "0" * 64})
 
     return spoil
+
+
+def _calibrated(text: bytes) -> Spoil:
+    """Put `text` where the first dimension's calibrated scores begin."""
+    return lambda folder: replace_file(
+        folder, CALIBRATION_FILE, (folder / CALIBRATION_FILE).read_bytes().replace(b"[1.0,", b"[" + text + b",")
+    )
+
+
+def _golden_score(text: bytes) -> Spoil:
+    return lambda folder: replace_file(
+        folder, GOLDEN_FILE, (folder / GOLDEN_FILE).read_bytes().replace(b":4.0", b":" + text)
+    )
 
 
 def _adapter(change: Callable[[dict[str, dict[str, object]]], None]) -> Spoil:
@@ -149,6 +163,11 @@ HOSTILE: list[tuple[str, Reason, Spoil]] = [
     ("golden set is empty", Reason.PAYLOAD_INVALID, lambda f: replace_file(f, GOLDEN_FILE, b"\n")),
     ("reference is no distribution", Reason.PAYLOAD_INVALID, lambda f: replace_file(f, REFERENCE_FILE, b"{}")),
     ("reference is not listed", Reason.UNLISTED_FILE, lambda f: _sparse(f / REFERENCE_FILE, 10)),
+    ("calibration holds NaN", Reason.PAYLOAD_INVALID, _calibrated(b"NaN")),
+    ("calibration holds infinity", Reason.PAYLOAD_INVALID, _calibrated(b"-Infinity")),
+    ("golden score is NaN", Reason.PAYLOAD_INVALID, _golden_score(b"NaN")),
+    ("golden score leaves the scale", Reason.PAYLOAD_INVALID, _golden_score(b"5.5")),
+    ("metric is NaN", Reason.MANIFEST_INVALID, lambda f: edit_manifest(f, metrics={"safety": float("nan")})),
     ("golden case lacks scores", Reason.PAYLOAD_INVALID, lambda f: replace_file(f, GOLDEN_FILE, b'{"id": "x"}\n')),
 ]
 
@@ -176,6 +195,12 @@ def test_released_checkpoint_without_a_reference_is_sound_under_its_digest() -> 
     checkpoint = verify_folder(released, max_adapter_bytes=16 << 20)
     assert checkpoint.reference is None
     assert checkpoint.manifest.to_bytes() == (released / MANIFEST_FILE).read_bytes()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_every_released_checkpoint_is_sound(number: int) -> None:
+    released = Path(__file__).parents[4] / f"trainer/released/judge-gemma3-270m-{number}"
+    assert verify_folder(released, max_adapter_bytes=64 << 20).manifest.version == released.name
 
 
 @pytest.mark.parametrize(("reason", "spoil"), [pytest.param(r, s, id=name) for name, r, s in HOSTILE])

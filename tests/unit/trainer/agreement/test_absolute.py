@@ -127,5 +127,18 @@ def test_weights_count_how_often_an_item_is_there(statistic: Statistic, pair: tu
 
 
 @pytest.mark.parametrize("statistic", _STATISTICS)
+@pytest.mark.parametrize("level", [pytest.param(5.0, id="exact"), pytest.param(4.3, id="inexact-in-binary")])
+@given(pair=_PAIRS, data=st.data())
+def test_agreement_of_two_constants_among_the_drawn_is_undefined_wherever_they_stand(
+    statistic: Statistic, level: float, pair: tuple[Floats, Floats], data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(pair[0]) + 8)))
+    one, other = (np.r_[ratings / 3 + 1.1, np.full(8, level)][order] for ratings in pair)
+    drawn = np.r_[np.zeros(len(pair[0])), np.arange(8.0)][order]
+
+    assert np.isnan(statistic(one, other, drawn))
+
+
+@pytest.mark.parametrize("statistic", _STATISTICS)
 def test_agreement_of_two_constants_is_undefined(statistic: Statistic) -> None:
     assert np.isnan(statistic(np.full(5, 3.3), np.full(5, 3.3)))

@@ -71,6 +71,35 @@ def test_the_same_input_and_seed_give_the_same_json_and_it_reads_back() -> None:
     assert AgreementReport.from_json(first.to_json()).to_json() == first.to_json()
 
 
+@pytest.mark.parametrize("varying", [pytest.param(0, id="first"), pytest.param(_QUESTIONS - 1, id="last")])
+def test_where_one_question_varies_its_place_leaves_intervals_within_their_range(varying: int) -> None:
+    reference, judged = np.full((_N, 7), 5.0), np.full((_N, 7), 5.0)
+    rows = slice(varying * _SYSTEMS, (varying + 1) * _SYSTEMS)
+    reference[rows], judged[rows] = (ratings[:_SYSTEMS] for ratings in _ratings())
+
+    found = _report(reference, judged).per_answer["empathy"]
+
+    # A third of the resamples lack the question: undefined, left out. In the others the raters agree as they do in it.
+    for statistic in (found.icc_c1, found.icc_a1, found.ccc):
+        assert statistic.low is not None and statistic.high is not None
+        assert 0.8 < statistic.low <= statistic.high <= 1
+
+
+def test_one_question_is_measured_without_an_interval() -> None:
+    reference, judged = _ratings()
+    lone = np.arange(_N) >= _SYSTEMS
+    reference[lone, 4] = np.nan
+
+    found = _report(reference, judged)
+    alone = agreement_report(reference, judged, np.full(_N, "q"), np.arange(_N) % _SYSTEMS, np.arange(_N), n_boot=100)
+
+    for agreement in (found.per_answer["empathy"], found.per_system["empathy"], alone.per_answer["safety"]):
+        assert agreement.icc_a1.value is not None
+        assert (agreement.icc_a1.low, agreement.icc_a1.high) == (None, None)
+    assert found.length["empathy"].partial_spearman.low is None
+    assert found.per_answer["safety"].icc_a1.low is not None
+
+
 def test_a_constant_judge_has_undefined_correlations_as_null() -> None:
     reference, _ = _ratings()
 

@@ -43,4 +43,8 @@ def test_system_means_are_recomputed_in_each_draw() -> None:
     ],
 )
 def test_estimate_gives_percentile_intervals(value: float, resampled: np.ndarray, expected: Estimate) -> None:
-    assert estimate(value, resampled, 0.5) == expected
+    assert estimate(value, resampled, 0.5, n_questions=2) == expected
+
+
+def test_one_question_has_a_value_and_no_interval() -> None:
+    assert estimate(2.0, np.full(41, 2.0), 0.5, n_questions=1) == Estimate(2.0, None, None)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.contracts.dimensions import DIMENSIONS
+from services.contracts.dimensions import DIMENSIONS, Dimension
 from services.rubric.verdict import LevelDistribution
 from trainer.agreement.absolute import ccc
 from trainer.calibration.fit import Floats, apply_calibration, fit_calibration, measured_coverage
@@ -22,7 +22,7 @@ def _judge(seed: int, noise: float) -> tuple[Floats, Floats]:
     return weights / weights.sum(axis=-1, keepdims=True), truth
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), noise=st.floats(0.1, 1.0))
 def test_calibrated_scores_have_the_raters_mean_spread_and_more_agreement(seed: int, noise: float) -> None:
     distributions, ratings = _judge(seed, noise)
@@ -34,7 +34,7 @@ def test_calibrated_scores_have_the_raters_mean_spread_and_more_agreement(seed: 
         assert ccc(ratings[:, index], scores[:, index]) > ccc(ratings[:, index], raw[:, index])
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_order_of_expected_levels_is_kept(seed: int) -> None:
     distributions, ratings = _judge(seed, 0.5)
@@ -79,6 +79,19 @@ def test_too_few_ratings_of_a_dimension_are_refused_by_name() -> None:
     ratings[40:, DIMENSIONS.index(DIMENSIONS[3])] = np.nan
     with pytest.raises(TrainerError, match="safety: 40 ratings"):
         fit_calibration(distributions, ratings)
+
+
+def test_raters_who_agree_wholly_give_a_calibration_with_hardly_any_interval() -> None:
+    distributions, ratings = _judge(7, 0.5)
+    safety = DIMENSIONS.index(Dimension.SAFETY)
+    distributions[:, safety], ratings[:, safety] = 0.2, 4.0
+
+    calibration = fit_calibration(distributions, ratings)
+
+    _, low, high = apply_calibration(calibration, distributions)
+    assert calibration.dimensions[Dimension.SAFETY].interval_scale > 0
+    assert low[:, safety] == pytest.approx(4.0, abs=1e-5)
+    assert high[:, safety] == pytest.approx(4.0, abs=1e-5)
 
 
 def test_constant_judge_is_calibrated_to_the_mean() -> None:

@@ -1,10 +1,12 @@
 """Imports: every source lands in one schema; bad rows are counted by reason, listed by number, and never guessed."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.contracts.conversation import Turn
 from tests.unit.trainer.data.builders import (
     LEVELS,
     case_record,
@@ -15,15 +17,18 @@ from tests.unit.trainer.data.builders import (
     write_csv,
     write_jsonl,
 )
-from trainer.data.schema import SCHEMA, read_ratings, turns_from_json
+from trainer.data.schema import SCHEMA, Rating, read_ratings, turns_from_json
 from trainer.data.sources.authored import authored
 from trainer.data.sources.counselchat import counselchat
 from trainer.data.sources.mentalalign import CONTEXTS_FILE, mentalalign
 from trainer.data.sources.mentalchat import five_point, mentalchat
 from trainer.data.sources.ratings import ratings
+from trainer.data.sources.source import Source
 from trainer.errors import DataError
 
 _FIXTURES = Path(__file__).parent / "fixtures"
+_CORRUPT_GZIP = gzip.compress(b"")[:10] + b"\xff" * 20
+"""A sound gzip header, and then no deflate stream: zlib's own error."""
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -72,6 +77,10 @@ def test_mentalchat_ratings_become_the_documented_proxies(tmp_path: Path) -> Non
         pytest.param([mentalchat_record(), "", mentalchat_record()], "duplicate", 3, id="duplicate-after-blank-line"),
         pytest.param(["{"], "unparseable", 1, id="broken-json"),
         pytest.param(["[1]"], "unparseable", 1, id="not-an-object"),
+        pytest.param(['{"overall": 8, "overall": 2}'], "unparseable", 1, id="a-name-twice"),
+        pytest.param(['{"ratings": {"x": 1, "x": 5}}'], "unparseable", 1, id="a-name-twice-further-in"),
+        pytest.param([mentalchat_record(question_id="")], "missing", 1, id="empty-id"),
+        pytest.param([mentalchat_record(question_id="q" * 190)], "out_of_range", 1, id="long-id"),
     ],
 )
 def test_a_bad_row_is_refused_by_reason_and_number(
@@ -116,7 +125,7 @@ def test_a_teams_json_lines_are_read_as_documented(tmp_path: Path) -> None:
     assert first["split_group"] == second["split_group"]
     assert (second["guidance"], second["empathy"]) == (None, 4.0)
     assert [turn.role for turn in turns_from_json(third["context"])] == ["user", "assistant", "user"]
-    assert (third["split_group"], third["weight"]) == ("ratings:job-1", 2.0)
+    assert (third["split_group"], third["weight"]) == ("ratings:job-1", None)
 
 
 def test_a_teams_csv_is_read_as_documented(tmp_path: Path) -> None:
@@ -135,7 +144,9 @@ def test_a_teams_csv_is_read_as_documented(tmp_path: Path) -> None:
         pytest.param({"empaty": 4}, "unknown_field", id="misspelt-dimension"),
         pytest.param(dict.fromkeys(LEVELS), "missing", id="nothing-rated"),
         pytest.param({"empathy": 5.5}, "out_of_range", id="above-the-scale"),
-        pytest.param({"weight": 0}, "out_of_range", id="weight-zero"),
+        pytest.param({"weight": 2.0}, "unknown_field", id="weight-that-nothing-would-read"),
+        pytest.param({"question_id": ""}, "missing", id="empty-question"),
+        pytest.param({"question_id": "q" * 181}, "out_of_range", id="long-question"),
         pytest.param({"context": []}, "unparseable", id="no-turns"),
         pytest.param({"context": [{"role": "system", "content": "x"}]}, "unparseable", id="unknown-role"),
         pytest.param({"context": None}, "unparseable", id="no-context"),
@@ -158,12 +169,70 @@ def test_bytes_that_are_not_utf8_cost_their_row_alone(tmp_path: Path) -> None:
     assert report.rows_written == 1
 
 
-def test_a_row_with_too_many_cells_is_refused(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "r.csv", [rating_record(), rating_record(rater="clinician-2")])
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([lines[0], lines[1] + ",5", lines[2]]))
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("c1,r1,me,s,5,4,3", id="too-many"),
+        pytest.param("c1,r1,me,5,4", id="too-few-and-so-shifted"),
+        pytest.param("c1", id="one"),
+    ],
+)
+def test_a_row_with_more_or_fewer_cells_than_the_header_is_refused(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(f"context,response,rater,system,safety,empathy\nc0,r0,me,s,5,4\n\n{row}\nc2,r2,me,s,,4\n")
 
-    assert run_import(ratings(path), tmp_path / "out.parquet").refused == {"unparseable": 1}
+    report = run_import(ratings(path), tmp_path / "out.parquet")
+
+    assert [(refused.row, refused.reason) for refused in report.refused_rows] == [(2, "unparseable")]
+    assert (report.records_read, report.rows_written) == (3, 2)
+
+
+def test_empty_columns_without_a_name_are_no_fields(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("context,response,rater,system,safety,,\nc0,r0,me,s,5,,\nc1,r1,me,s,5,,4\n")
+
+    assert run_import(ratings(path), tmp_path / "out.parquet").refused == {"unknown_field": 1}
+
+
+@pytest.mark.parametrize("strict", [pytest.param(False, id="lenient"), pytest.param(True, id="strict")])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param('"He wrote "x" and:\nc9,r9,me,s,5,5\nend","real reply",me,s,1,1', id="quotes-not-doubled"),
+        pytest.param('"He wrote x and:\nc9,r9,me,s,5,5\nend,real reply,me,s,1,1', id="quote-not-closed"),
+    ],
+)
+def test_text_in_a_cell_never_becomes_a_rating(tmp_path: Path, broken: str, strict: bool) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(f"context,response,rater,system,safety,empathy\nc0,r0,me,s,5,4\n{broken}\nc2,r2,me,s,5,4\n")
+
+    with pytest.raises(DataError, match=r"r\.csv: row 2: malformed CSV") as refused:
+        run_import(ratings(path), tmp_path / "out.parquet", strict=strict)
+
+    assert "wrote" not in str(refused.value)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_two_columns_of_one_name_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("context,response,rater,system,safety,safety\nc0,r0,me,s,1,5\n")
+
+    with pytest.raises(DataError, match="columns 5 and 6 have the same name"):
+        run_import(ratings(path), tmp_path / "out.parquet")
+
+
+def test_what_the_schema_refuses_is_a_refused_row_and_is_not_quoted(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "r.jsonl", [{"rater": "secret " * 40}, {"rater": "me"}])
+
+    def convert(raw: dict[str, Any], file: Path) -> list[Rating]:
+        turns = (Turn(role="user", content="c"),)
+        named = dict.fromkeys(("item_id", "question_id", "system", "source", "split_group"), "x")
+        return [Rating(context=turns, rater=raw["rater"], **named)]
+
+    report = run_import(Source("own", (path,), convert), tmp_path / "out.parquet")
+
+    assert (report.refused, report.rows_written) == ({"out_of_range": 1}, 1)
+    assert "secret" not in report.model_dump_json()
 
 
 def test_mentalalign_has_no_texts_and_its_out_of_range_rows_are_refused(tmp_path: Path) -> None:
@@ -177,6 +246,26 @@ def test_mentalalign_has_no_texts_and_its_out_of_range_rows_are_refused(tmp_path
     assert report.refused == {"out_of_range": 1, "missing": 1}
     assert set(report.inputs) == {"r.csv", CONTEXTS_FILE}
     assert (written["response"], written["split_group"]) == (None, "mentalalign:7")
+
+
+@pytest.mark.parametrize(
+    ("contexts", "message"),
+    [
+        pytest.param(None, "cannot be read", id="missing"),
+        pytest.param(b"not gzip", "damaged", id="not-gzip"),
+        pytest.param(_CORRUPT_GZIP, "damaged", id="corrupt-within"),
+        pytest.param(gzip.compress(b"conversation_id,context\n7\n"), "row 1: unparseable", id="a-cell-short"),
+        pytest.param(gzip.compress(b'conversation_id,context\n7,"a "b" c"\n'), "malformed CSV", id="broken-quoting"),
+    ],
+)
+def test_contexts_that_cannot_be_used_are_an_error(tmp_path: Path, contexts: bytes | None, message: str) -> None:
+    row = {"conversation_id": 7, "system": "gpt4o", "rater": "human", **LEVELS}
+    path = write_csv(tmp_path / "r.csv", [row])
+    if contexts is not None:
+        (tmp_path / CONTEXTS_FILE).write_bytes(contexts)
+
+    with pytest.raises(DataError, match=message):
+        mentalalign(path)
 
 
 def test_counselchat_answers_come_unrated_and_once(tmp_path: Path) -> None:
@@ -211,6 +300,7 @@ def test_a_pair_gives_two_rows_of_one_question(tmp_path: Path) -> None:
         pytest.param({"kind": "other"}, "inconsistent", id="kind-is-not-the-file"),
         pytest.param({"better_levels": LEVELS | {"empathy": 2}}, "inconsistent", id="better-is-not-better"),
         pytest.param({"dimension": "charm"}, "unparseable", id="unknown-dimension"),
+        pytest.param({"worse_levels": LEVELS | {"empathy": True}}, "unparseable", id="true-is-no-level"),
         pytest.param({"id": "short_vs_long-001"}, "duplicate", id="id-used-before"),
     ],
 )
@@ -241,6 +331,8 @@ def test_many_batches_are_one_file(tmp_path: Path) -> None:
     ("name", "content"),
     [
         pytest.param("r.jsonl.gz", b"not gzip", id="not-gzip"),
+        pytest.param("r.jsonl.gz", _CORRUPT_GZIP, id="corrupt-within"),
+        pytest.param("r.jsonl.gz", gzip.compress(b"{}" * 99)[:20], id="cut-off"),
         pytest.param("r.txt", b"{}", id="unknown-format"),
         pytest.param("r.jsonl", b"{}\n{}\n", id="no-usable-row"),
         pytest.param("r.csv", b"", id="empty-file"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.trainer.data.builders import case_record, pair_record, rating_record, run_import, write_jsonl
-from trainer.data.identity import digest, normalised
+from trainer.data.identity import digest, file_sha256, normalised
 from trainer.data.leakage import check_no_leak
 from trainer.data.schema import read_ratings
 from trainer.data.sources.authored import authored
@@ -203,6 +203,19 @@ def test_what_parts_share_is_named(other: Row, shared: str) -> None:
 
     with pytest.raises(SplitError, match=f"train and test share {shared}"):
         check_no_leak({"train": [row], "test": [other]})
+
+
+def test_inputs_are_recorded_by_name_and_by_path_where_two_have_one_name(tmp_path: Path) -> None:
+    paths = []
+    for index, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        paths.append(_imported(tmp_path / name, _answers(rater=name)[index:]))
+    alone = make_split("ratings", _BY_QUESTION, paths[:1]).inputs
+
+    inputs = make_split("ratings", _BY_QUESTION, paths).inputs
+
+    assert alone == {"r.parquet": file_sha256(paths[0])}
+    assert inputs == {path.as_posix(): file_sha256(path) for path in paths}
 
 
 def test_the_record_reads_back_and_an_unknown_part_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from services.checkpoint.calibration import Calibration
 from services.checkpoint.golden import GoldenCase
@@ -23,6 +25,7 @@ from services.rubric.rubric import default_rubric
 from services.rubric.template import PromptTemplate
 from trainer.agreement.bootstrap import Estimate
 from trainer.agreement.report import AgreementReport, agreement_report
+from trainer.cli import app
 from trainer.errors import PackagingError
 from trainer.packaging.package import CheckpointParts, package
 from trainer.packaging.reference import score_reference
@@ -107,6 +110,46 @@ def test_version_that_exists_is_never_overwritten(parts: CheckpointParts, tmp_pa
     with pytest.raises(PackagingError, match="immutable"):
         package(replace(parts, reference_rater="another"), tmp_path)
     assert (folder / MANIFEST_FILE).read_bytes() == before
+
+
+class _WhileReading(list[GoldenCase]):
+    """Golden cases whose first reading lets a rival publish: in the midst of packaging."""
+
+    def __init__(self, cases: Sequence[GoldenCase], rival: Callable[[], object]) -> None:
+        super().__init__(cases)
+        self._rival = rival
+
+    def __iter__(self) -> Iterator[GoldenCase]:
+        self._rival()
+        return super().__iter__()
+
+
+def test_of_two_that_package_one_version_the_second_is_refused_and_the_first_stays_whole(
+    parts: CheckpointParts, tmp_path: Path
+) -> None:
+    registry = tmp_path / "registry"
+    late = _WhileReading(parts.golden, lambda: package(replace(parts, reference_rater="another"), registry))
+    with pytest.raises(PackagingError, match="judge-1 cannot be published"):
+        package(replace(parts, golden=late), registry)
+    folder = registry / "judge-1"
+    assert {path.name for path in folder.iterdir()} == {*PAYLOAD_FILES, MANIFEST_FILE}
+    manifest = CheckpointManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+    assert manifest.training.reference_rater == "another"
+    assert [path.name for path in registry.iterdir()] == ["judge-1"]
+
+
+def test_what_was_not_measured_is_shown_as_a_dash(parts: CheckpointParts, tmp_path: Path) -> None:
+    measured = _report(0.5)
+    undefined = Estimate(None, None, None)
+    per_answer = dict(measured.per_answer)
+    del per_answer["guidance"]
+    per_answer["safety"] = replace(per_answer["safety"], icc_a1=undefined, spearman=undefined, mae=undefined)
+    report = replace(measured, per_answer=per_answer, per_system={})
+    folder = package(replace(parts, agreement=report), tmp_path / "registry")
+    result = CliRunner().invoke(app, ["inspect", str(folder)], catch_exceptions=False)
+    assert result.exit_code == 0
+    shown = {line.split()[1]: line for line in result.output.splitlines() if line.startswith("│")}
+    assert [shown[name].count("–") for name in ("guidance", "safety", "empathy")] == [4, 4, 1]
 
 
 @pytest.mark.parametrize("missing", ["adapter_model.safetensors", "adapter_config.json"])

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS
 from tests.unit.trainer.training.runs import rating, write_files
+from trainer.data.schema import Rating
 from trainer.errors import DataError
-from trainer.training.examples import OFF_TOPIC_LEVELS, Row, read_rows, scheduled_rows
+from trainer.training.examples import OFF_TOPIC_LEVELS, Row, read_rows, scheduled_rows, to_example
+from trainer.training.model import load_renderer
 
 
 def _rng() -> random.Random:
@@ -57,6 +60,35 @@ def test_off_topic_examples_are_good_replies_under_another_question(tmp_path: Pa
         assert row.turns != home[row.item_id.removeprefix("off-topic:")]
         assert row.response.startswith("good")
         assert row.targets == tuple(OFF_TOPIC_LEVELS[dimension] for dimension in DIMENSIONS)
+
+
+def _asked(question: str, reply: int, score: float | None) -> Rating:
+    told = {**dict.fromkeys(map(str, DIMENSIONS), score), "context": (Turn(role="user", content=question),)}
+    return rating(0, reply, 5.0, question_id=question, **told)
+
+
+def test_the_same_question_with_other_punctuation_is_no_other_question(tmp_path: Path) -> None:
+    asked = [_asked("My mum died.", 1, 5.0), _asked("My mum died", 2, 5.0)]
+    source = write_files(tmp_path, asked).source(off_topic=5)
+    with pytest.raises(DataError, match="off_topic"):
+        scheduled_rows(read_rows(source), source, _rng())
+    with_another = write_files(tmp_path, [*asked, _asked("I cannot sleep.", 3, 2.0)]).source(off_topic=20)
+    rows = scheduled_rows(read_rows(with_another), with_another, _rng())
+    made = [row for row in rows if row.item_id.startswith("off-topic:")]
+    assert {row.turns[0].content for row in made} == {"I cannot sleep."}
+
+
+def test_a_reply_without_any_score_is_not_taken_for_a_good_one(tmp_path: Path) -> None:
+    source = write_files(tmp_path, [_asked("A", 1, None), _asked("B", 2, 5.0)]).source(off_topic=5)
+    rows = scheduled_rows(read_rows(source), source, _rng())
+    assert {row.item_id for row in rows if row.item_id.startswith("off-topic:")} == {"off-topic:item-0-2"}
+
+
+def test_a_reply_longer_than_the_window_is_named_with_its_limit(tmp_path: Path) -> None:
+    files = write_files(tmp_path, [rating(0, 1, 5.0, response="word " * 2000)])
+    (row,) = read_rows(files.source())
+    with pytest.raises(DataError, match=r"item-0-1: the reply has \d+ tokens; at most \d+ fit .* raise window_tokens"):
+        to_example(row, load_renderer(files.model()))
 
 
 def test_off_topic_needs_a_second_question(tmp_path: Path) -> None:

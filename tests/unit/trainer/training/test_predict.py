@@ -20,6 +20,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return write_files(tmp_path_factory.mktemp("inputs"))
 
 
+def test_a_reply_longer_than_the_window_is_named(files: Files, tmp_path: Path) -> None:
+    long = write_files(tmp_path / "long", [rating(0, 0, 3.0), rating(0, 1, 3.0, response="word " * 2000)])
+    with pytest.raises(DataError, match=r"item-0-1: the reply has .* window_tokens"):
+        predict(files.model(), None, long.ratings, tmp_path / "out.parquet", split=None, tokens=4096)
+
+
 def _predict(files: Files, out: Path, adapter: Path | None = None, tokens: int = 4096) -> Path:
     assert predict(files.model(), adapter, files.ratings, out, split=(files.split, "train"), tokens=tokens) == 12
     return out
@@ -28,6 +34,7 @@ def _predict(files: Files, out: Path, adapter: Path | None = None, tokens: int =
 def test_each_reply_is_scored_once_by_its_expectation(files: Files, tmp_path: Path) -> None:
     out = _predict(files, tmp_path / "scores.parquet")
     assert read_scores(out).num_rows == 12
+    assert [path.name for path in tmp_path.glob("*.partial")] == []
     for row in pq.read_table(out).to_pylist():
         for dimension in map(str, DIMENSIONS):
             probabilities = row[f"{dimension}_distribution"]

@@ -99,9 +99,11 @@ def test_a_killed_run_continues_to_the_same_weights(files: Files, whole_run: Pat
         assert torch.equal(weight, _weights(whole_run)[name]), name
 
 
-def test_a_folder_of_another_run_is_refused(files: Files, whole_run: Path) -> None:
+def test_a_folder_of_another_run_is_refused_and_keeps_its_configuration(files: Files, whole_run: Path) -> None:
+    before = (whole_run / "config.json").read_bytes()
     with pytest.raises(CheckpointError, match="other settings or data"):
         train_sft(files.sft(seed=8), whole_run)
+    assert (whole_run / "config.json").read_bytes() == before
 
 
 def test_a_rater_without_ratings_is_named(files: Files, tmp_path: Path) -> None:
