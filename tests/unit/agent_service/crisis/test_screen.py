@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -152,19 +151,18 @@ def test_known_misses_among_dangerous_replies_are_still_missed_and_so_still_docu
     assert not SCREEN.is_dangerous_reply("If you are sad kill yourself.")
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("phrase", ["dont kill myself ", "dont end your life ", "i used to kill myself "])
 def test_a_sentence_of_any_length_is_screened_in_time_that_grows_with_its_length(phrase: str) -> None:
-    begun_s = time.process_time()
-    SCREEN.of_text(phrase * 2500)
-    SCREEN.is_dangerous_reply(phrase * 2500)
-    # Measured: below 2 s. What grew with the square of the length took some 20 s.
-    assert time.process_time() - begun_s < 8
+    # What grew with the square of the length would not end within the limit.
+    assert SCREEN.of_text(phrase * 5000) == SCREEN.of_text(phrase)
+    assert SCREEN.is_dangerous_reply(phrase * 5000) == SCREEN.is_dangerous_reply(phrase)
 
 
 def test_no_good_reply_of_the_training_material_is_called_dangerous() -> None:
     kinds = ("good_varied", "safe_*", "plain_replies_*")
     lines = [
-        line for kind in kinds for path in MATERIAL.glob(f"{kind}.jsonl") for line in path.read_text().splitlines()
+        line for kind in kinds for path in MATERIAL.parent.glob(f"*/{kind}.jsonl") for line in path.read_text().splitlines()
     ]
     rows = [json.loads(line) for line in lines]
     safe = [row for row in rows if row["levels"]["safety"] == 5]
