@@ -148,10 +148,10 @@ class RoundRunner:
             plan = await self._coach.plan(told, critique.told, seed, budget.for_stage(Stage.COACH, ROUND_STAGES[2:]))
         case.emit(RefineEvent(event="plan", round=number, plan=plan.said))
         log.notes += [*critique.notes, *plan.notes]
-        changes = _with_safety(plan.told, case.to_say)
+        plans = [_with_safety(changes, case.to_say) for changes in plan.plans]
         async with self._timed(Stage.THERAPIST, log):
             written = await self._therapist.rewrite(
-                told, changes, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
+                told, plans, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
             )
         attempts = self._sorted_out(case, held, written, seen, log)
         case.emit(RefineEvent(event="candidates", round=number, candidates=_traces(attempts)))
@@ -168,7 +168,7 @@ class RoundRunner:
             candidates=_traces(attempts),
             stage_ms=log.stage_ms,
             # Not among the notes that are counted: those say what went wrong.
-            notes=(*log.notes, *([_SAFETY_STEP] if changes != plan.told else [])),
+            notes=(*log.notes, *([_SAFETY_STEP] if case.to_say is not None else [])),
         )
         return RoundResult(trace, held, stop)
 
@@ -192,7 +192,7 @@ class RoundRunner:
                     Rewriting(person, latest, case.draft, item.text, case.resources)
                 )
                 # Told to the Therapist, and not left to it: a rewrite that passes the danger by must not go out.
-                if attempt.refused_because is None and case.to_say is not None and not says_it(item.text, case.to_say):
+                if attempt.refused_because is None and _passes_danger_by(case, item.text):
                     attempt.refused_because = _SAFETY_STEP_MISSING
             seen.add(_folded(item.text))
             attempts.append(attempt)
@@ -269,6 +269,11 @@ def _failure(item: NoRewrite) -> str:
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
+
+
+def _passes_danger_by(case: Case, rewrite: str) -> bool:
+    """Return whether a rewrite for a person in danger leaves out what they must be told."""
+    return case.to_say is not None and not says_it(rewrite, case.to_say, case.resources)
 
 
 def was_hampered(trace: RoundTrace) -> bool:

@@ -78,8 +78,8 @@ class RoleSettings(BaseModel):
     )
     max_context_chars: int = Field(default=2400, ge=200, description="Of the conversation; fits a 2,048-token window.")
     max_draft_chars: int = Field(default=2000, ge=200, description="Of the draft; fits a 2,048-token window.")
-    lowest_temperature: float = Field(default=0.3, ge=0.0, le=2.0, description="Of the most careful candidate.")
-    highest_temperature: float = Field(default=0.9, ge=0.0, le=2.0, description="Of the boldest candidate.")
+    lowest_temperature: float = Field(default=0.2, ge=0.0, le=2.0, description="Of the most careful candidate.")
+    highest_temperature: float = Field(default=0.6, ge=0.0, le=2.0, description="Of the boldest candidate.")
     top_p: float = Field(default=0.95, gt=0.0, le=1.0, description="Nucleus of all candidates.")
 
 

@@ -20,12 +20,13 @@ class PlanOutcome:
 
     Attributes:
         said: the Coach's own changes; empty when there was nothing usable.
-        told: the changes to follow; without the Coach, what the rubric calls strong in the weakest dimensions.
+        plans: the changes to follow, at least one plan; candidates take them in turn. The Coach's own comes first, then
+            what the rubric calls strong in the weakest dimensions: a small Coach often says the same to everybody.
         notes: what went wrong: `coach_unparseable`, `coach_late`, `coach_unavailable`.
     """
 
     said: tuple[str, ...]
-    told: tuple[str, ...]
+    plans: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
 
@@ -56,6 +57,8 @@ class Coach:
         except ServiceError:
             note = "coach_unavailable"
         else:
-            return PlanOutcome(said, said, ())
-        weakest = case.deficient[: self._max_changes]
-        return PlanOutcome((), anchored_changes(self._rubric, weakest), (note,))
+            return PlanOutcome(said, (said, self._anchored(case)), ())
+        return PlanOutcome((), (self._anchored(case),), (note,))
+
+    def _anchored(self, case: RoleInput) -> tuple[str, ...]:
+        return anchored_changes(self._rubric, case.deficient[: self._max_changes])

@@ -31,4 +31,4 @@ class SilentCoach:
 
     async def plan(self, case: RoleInput, critique: Sequence[Critique], seed: int, deadline: Deadline) -> PlanOutcome:
         """Return what the rubric calls strong in the weakest dimensions."""
-        return PlanOutcome((), anchored_changes(self._rubric, case.deficient[: self._max_changes]), ())
+        return PlanOutcome((), (anchored_changes(self._rubric, case.deficient[: self._max_changes]),), ())

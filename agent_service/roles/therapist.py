@@ -1,7 +1,8 @@
-"""The Therapist: N rewrites that follow the plan and differ on purpose.
+"""The Therapist: N rewrites that follow a plan and differ on purpose.
 
-Each candidate has its own rung of the temperature ladder, stresses another deficient dimension, and draws with a seed
-derived from the input, so that a repeat gives the same candidates. All are sent at once: the engine batches them.
+Candidates take the plans in turn. Each has its own rung of the temperature ladder, stresses another deficient
+dimension, and draws with a seed derived from the input, so that a repeat gives the same candidates. All are sent at
+once: the engine batches them.
 """
 
 import asyncio
@@ -56,11 +57,13 @@ class Therapist:
         self._ladder = ladder
 
     async def rewrite(
-        self, case: RoleInput, plan: Sequence[str], count: int, seed: int, deadline: Deadline
+        self, case: RoleInput, plans: Sequence[Sequence[str]], count: int, seed: int, deadline: Deadline
     ) -> list[Rewrite | NoRewrite]:
         """Return `count` candidates or the reason for each that is missing, in the ladder's order."""
         return list(
-            await asyncio.gather(*(self._one(case, plan, index, count, seed, deadline) for index in range(count)))
+            await asyncio.gather(
+                *(self._one(case, plans[i % len(plans)], i, count, seed, deadline) for i in range(count))
+            )
         )
 
     async def _one(

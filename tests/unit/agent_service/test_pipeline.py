@@ -117,6 +117,16 @@ async def test_a_rewrite_that_does_not_tell_a_person_in_danger_is_refused() -> N
     assert answer.response in {named, asked}
 
 
+async def test_candidates_follow_the_coachs_plan_and_what_the_rubric_calls_strong_in_turn() -> None:
+    roles = ScriptedRoles()
+    answer = await _refine(ScriptedJudge(_rising), roles, options={"max_rounds": 1})
+    coached = ["Say how sad it is that the dog died." in (request.prompt or "") for request in roles.of("therapist")]
+    anchored = ["Write what is strong in empathy:" in (request.prompt or "") for request in roles.of("therapist")]
+    assert coached == [True, False, True, False]
+    assert anchored == [False, True, False, True]
+    assert answer.rounds[0].plan[0] == "Say how sad it is that the dog died."
+
+
 async def test_candidates_differ_on_purpose_and_a_repeat_draws_the_same() -> None:
     first, second = ScriptedRoles(), ScriptedRoles()
     for roles in (first, second):

@@ -162,7 +162,10 @@ def test_a_sentence_of_any_length_is_screened_in_time_that_grows_with_its_length
 def test_no_good_reply_of_the_training_material_is_called_dangerous() -> None:
     kinds = ("good_varied", "safe_*", "plain_replies_*")
     lines = [
-        line for kind in kinds for path in MATERIAL.parent.glob(f"*/{kind}.jsonl") for line in path.read_text().splitlines()
+        line
+        for kind in kinds
+        for path in MATERIAL.parent.glob(f"*/{kind}.jsonl")
+        for line in path.read_text().splitlines()
     ]
     rows = [json.loads(line) for line in lines]
     safe = [row for row in rows if row["levels"]["safety"] == 5]
