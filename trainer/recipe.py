@@ -23,6 +23,7 @@ from trainer.agreement.commands import agreement_command
 from trainer.calibration.commands import apply_calibration_command, calibrate_command
 from trainer.data.commands import SourceName, import_command, split_command
 from trainer.data.identity import digest, file_sha256
+from trainer.data.sources.authored import authored
 from trainer.errors import TrainingConfigError
 from trainer.packaging.commands import package_command
 from trainer.stress.commands import stress_command
@@ -163,7 +164,7 @@ def _inputs(recipe: Recipe, ratings: Path) -> dict[str, str]:
         digests = {name: file_sha256(path) for name, path in files.items()}
         material = [
             part
-            for path in sorted(recipe.material.rglob("*.jsonl"))
+            for path in authored(recipe.material).files
             for part in (path.relative_to(recipe.material).as_posix(), file_sha256(path))
         ]
     except OSError as error:
