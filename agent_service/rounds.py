@@ -31,7 +31,6 @@ _DUPLICATE = "duplicate"
 _NOT_JUDGED = "not_judged"
 _NOT_ALL_JUDGED = "candidates_not_judged"
 _SAFETY_STEP = "safety_step_added"
-_SAFETY_STEP_MISSING = "safety_step_missing"
 _CHANGES_BESIDE_SAFETY = 2
 """The small Therapist follows about three changes."""
 
@@ -148,7 +147,7 @@ class RoundRunner:
             plan = await self._coach.plan(told, critique.told, seed, budget.for_stage(Stage.COACH, ROUND_STAGES[2:]))
         case.emit(RefineEvent(event="plan", round=number, plan=plan.said))
         log.notes += [*critique.notes, *plan.notes]
-        plans = [_with_safety(changes, case.to_say) for changes in plan.plans]
+        plans = [_with_safety_planned(changes, case.to_say) for changes in plan.plans]
         async with self._timed(Stage.THERAPIST, log):
             written = await self._therapist.rewrite(
                 told, plans, case.candidates, seed, budget.for_stage(Stage.THERAPIST, ROUND_STAGES[3:])
@@ -184,17 +183,15 @@ class RoundRunner:
             if isinstance(item, NoRewrite):
                 log.notes.append(f"therapist_{item.unusable or _failure(item)}")
                 continue
-            attempt = _Attempt(item.text)
-            if _folded(item.text) in seen:
+            attempt = _Attempt(_with_safety_said(case, item.text))
+            if _folded(attempt.response) in seen:
                 attempt.refused_because = _DUPLICATE
             else:
+                # What the model wrote is checked, not what was added: a good last sentence would hide a broken one.
                 attempt.refused_because = self._checks.refusal(
                     Rewriting(person, latest, case.draft, item.text, case.resources)
                 )
-                # Told to the Therapist, and not left to it: a rewrite that passes the danger by must not go out.
-                if attempt.refused_because is None and _passes_danger_by(case, item.text):
-                    attempt.refused_because = _SAFETY_STEP_MISSING
-            seen.add(_folded(item.text))
+            seen.add(_folded(attempt.response))
             attempts.append(attempt)
         return attempts
 
@@ -230,7 +227,7 @@ class RoundRunner:
         self._metrics.observe_stage(stage, seconds)
 
 
-def _with_safety(plan: tuple[str, ...], to_say: str | None) -> tuple[str, ...]:
+def _with_safety_planned(plan: tuple[str, ...], to_say: str | None) -> tuple[str, ...]:
     """Return the plan, its last change replaced by what a person in danger must be told: no model decides on that."""
     return plan if to_say is None else (*plan[:_CHANGES_BESIDE_SAFETY], f"Offer this step: {to_say}")
 
@@ -271,9 +268,11 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _passes_danger_by(case: Case, rewrite: str) -> bool:
-    """Return whether a rewrite for a person in danger leaves out what they must be told."""
-    return case.to_say is not None and not says_it(rewrite, case.to_say, case.resources)
+def _with_safety_said(case: Case, rewrite: str) -> str:
+    """Return the rewrite; what a person in danger must be told stands at its end where the Therapist left it out."""
+    if case.to_say is None or says_it(rewrite, case.to_say, case.resources):
+        return rewrite
+    return f"{rewrite}\n\n{case.to_say}"
 
 
 def was_hampered(trace: RoundTrace) -> bool:

@@ -106,15 +106,31 @@ async def test_the_therapist_is_told_what_a_person_in_danger_must_hear_whatever_
     assert said not in " ".join(answer.rounds[0].plan)
 
 
-async def test_a_rewrite_that_does_not_tell_a_person_in_danger_is_refused() -> None:
+async def test_a_rewrite_tells_a_person_in_danger_whatever_the_therapist_writes() -> None:
     """A small Therapist dropped the step and offered somebody with a plan to die the sale of their things."""
     named = f"{REWRITES[0]} You can call a crisis line at any hour."
     asked = f"{REWRITES[1]} Tell me whether you are safe right now, and tell somebody near you how bad it is."
-    roles = ScriptedRoles(therapist=(REWRITES[2], named, asked, REWRITES[3]))
-    answer = await _refine(ScriptedJudge(_rising), roles, context=CRISIS, options={"max_rounds": 1})
-    missing = [item.response for item in answer.rounds[0].candidates if item.refused_because == "safety_step_missing"]
-    assert missing == [REWRITES[2], REWRITES[3]]
-    assert answer.response in {named, asked}
+    judge, roles = ScriptedJudge(_rising), ScriptedRoles(therapist=(REWRITES[2], named, asked, REWRITES[3]))
+    answer = await _refine(judge, roles, context=CRISIS, options={"max_rounds": 1})
+    step = "\n\nPlease tell me whether you are safe right now, and before anything else call a crisis line"
+    written = [item.response for item in answer.rounds[0].candidates]
+    assert written[1:3] == [named, asked]
+    assert written[0].startswith(f"{REWRITES[2]}{step}")
+    assert written[3].startswith(f"{REWRITES[3]}{step}")
+    assert judge.batches == [tuple(written)], "what is judged is what would be sent"
+    assert answer.response in written
+
+
+async def test_what_a_person_in_danger_is_told_does_not_make_a_broken_rewrite_whole() -> None:
+    broken = f"{REWRITES[2]} And if you are not able to"
+    answer = await _refine(
+        ScriptedJudge(_rising),
+        ScriptedRoles(therapist=(broken, broken, REWRITES[0], REWRITES[1])),
+        context=CRISIS,
+        options={"max_rounds": 1},
+    )
+    reasons = [item.refused_because for item in answer.rounds[0].candidates]
+    assert reasons[:2] == ["cut_off", "duplicate"]
 
 
 async def test_candidates_follow_the_coachs_plan_and_what_the_rubric_calls_strong_in_turn() -> None:
