@@ -10,7 +10,7 @@ from rich.table import Table
 
 from services.checkpoint.calibration import Calibration
 from trainer.calibration.fit import fit_calibration, measured_coverage
-from trainer.calibration.scores import read_predictions, reference_ratings, write_calibrated
+from trainer.calibration.scores import read_predictions, reference_ratings, systems_of, write_calibrated
 
 Scores = Annotated[Path, typer.Option(help="Scores that `predict` wrote (Parquet).")]
 
@@ -27,7 +27,10 @@ def calibrate_command(
     predictions = read_predictions(scores)
     reference = reference_ratings(predictions, ratings, rater, split, part)
     rated = ~np.isnan(reference).all(axis=1)
-    calibration = fit_calibration(predictions.distributions[rated], reference[rated])
+    systems = systems_of(predictions, ratings)
+    calibration = fit_calibration(
+        predictions.distributions[rated], reference[rated], [systems[row] for row in np.flatnonzero(rated)]
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
     Console().print(f"fitted on {rated.sum()} replies of part {part!r}: {out}")

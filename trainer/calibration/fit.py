@@ -2,10 +2,13 @@
 
 A score fitted by least squares is shrunk towards the mean: with correlation r it has r times the raters' spread, and
 agreement in absolute terms (ICC(A,1), Lin's CCC) suffers for it, CCC = 2r^2 / (1 + r^2) instead of r. So the monotone
-regression of rating on expected level (Barlow et al. 1972, pool adjacent violators) is stretched about its mean by
-1 / r, which makes its spread the raters' own and maximises the CCC (Lin 1989) among the affine maps of the regression.
+regression of rating on expected level (Barlow et al. 1972, pool adjacent violators) is stretched about its mean. By
+1 / r its spread is the raters' own, which maximises the CCC (Lin 1989) per answer among the affine maps of the
+regression. Means of systems hold less of the judge's error, so that this stretch spreads them too far: where systems
+are known, the stretch is the one with the highest sum of the CCC per answer and the CCC of the systems' means.
 """
 
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +17,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from services.checkpoint.calibration import Calibration, DimensionCalibration
 from services.contracts.dimensions import DIMENSIONS, LEVELS, MAX_SCORE, MIN_SCORE
+from trainer.agreement.absolute import ccc
 from trainer.errors import TrainerError
 
 COVERAGE: Final = 0.8
@@ -29,17 +33,24 @@ MAX_STRETCH: Final = 2.0
 MIN_INTERVAL_SCALE: Final = 1e-6
 """The scale where the map meets the ratings wholly (raters who never differ): a millionth of the judge's spread, which
 says as much, and a calibration must have a scale above zero."""
+MIN_SYSTEMS: Final = 5
+"""With fewer, the agreement of their means says nothing, and answers alone decide."""
+STRETCHES: Final = 21
+"""Tried between none and the full one."""
 _MIN_STEP: Final = 1e-3
 
 Floats = NDArray[np.float64]
 
 
-def fit_calibration(distributions: Floats, ratings: Floats, *, coverage: float = COVERAGE) -> Calibration:
+def fit_calibration(
+    distributions: Floats, ratings: Floats, systems: Sequence[Collection[str]], *, coverage: float = COVERAGE
+) -> Calibration:
     """Return the calibration of a judge.
 
     Args:
         distributions: (n, 7, 5) probabilities of the levels, dimensions in the rubric's order.
         ratings: (n, 7) reference ratings from 1 to 5, NaN where there is none.
+        systems: which systems gave each of the n replies, as far as that is known.
         coverage: share of ratings that the intervals are to hold.
 
     Raises:
@@ -47,20 +58,29 @@ def fit_calibration(distributions: Floats, ratings: Floats, *, coverage: float =
     """
     if distributions.shape != (*ratings.shape, len(LEVELS)) or ratings.shape[1:] != (len(DIMENSIONS),):
         raise TrainerError(f"distributions {distributions.shape} and ratings {ratings.shape} do not match")
+    given_by = _membership(systems)
     maps = {}
     for index, dimension in enumerate(DIMENSIONS):
         rated = ~np.isnan(ratings[:, index])
         if rated.sum() < MIN_RATINGS:
             raise TrainerError(f"{dimension}: {rated.sum()} ratings to calibrate on; at least {MIN_RATINGS} are needed")
-        maps[dimension] = _fit_dimension(distributions[rated, index], ratings[rated, index], coverage)
+        maps[dimension] = _fit_dimension(
+            distributions[rated, index], ratings[rated, index], given_by[:, rated], coverage
+        )
     return Calibration(coverage=coverage, dimensions=maps)
 
 
-def _fit_dimension(distributions: Floats, ratings: Floats, coverage: float) -> DimensionCalibration:
+def _membership(systems: Sequence[Collection[str]]) -> Floats:
+    """Return (systems, n): 1 where a system gave a reply."""
+    names = sorted({name for known in systems for name in known})
+    return np.array([[name in known for known in systems] for name in names], dtype=float).reshape(-1, len(systems))
+
+
+def _fit_dimension(distributions: Floats, ratings: Floats, given_by: Floats, coverage: float) -> DimensionCalibration:
     levels = np.array(LEVELS, dtype=np.float64)
     expected = distributions @ levels
     spread = np.sqrt(np.maximum(distributions @ levels**2 - expected**2, 0.0))
-    raw, scores = _knots(expected, ratings)
+    raw, scores = _knots(expected, ratings, given_by)
     fitted = np.interp(expected, raw, scores)
     ratio = np.abs(ratings - fitted) / (spread + INTERVAL_FLOOR)
     return DimensionCalibration(
@@ -71,7 +91,7 @@ def _fit_dimension(distributions: Floats, ratings: Floats, coverage: float) -> D
     )
 
 
-def _knots(expected: Floats, ratings: Floats) -> tuple[Floats, Floats]:
+def _knots(expected: Floats, ratings: Floats, given_by: Floats) -> tuple[Floats, Floats]:
     """Return knots (x strictly increasing, y never decreasing) of the stretched monotone regression.
 
     Both ends are anchored at the scale's ends, so that replies worse than any held-out one still rank.
@@ -81,11 +101,30 @@ def _knots(expected: Floats, ratings: Floats) -> tuple[Floats, Floats]:
     x = np.array([held.mean() for held in bins])
     y = np.array([regression.predict(held).mean() for held in bins])
     smooth = np.interp(expected, x, y)
-    stretch = min(MAX_STRETCH, ratings.std() / max(smooth.std(), np.finfo(np.float64).tiny))
-    y = np.clip(ratings.mean() + stretch * (y - smooth.mean()), MIN_SCORE, MAX_SCORE)
+    full = min(MAX_STRETCH, ratings.std() / max(smooth.std(), np.finfo(np.float64).tiny))
+
+    def stretched(stretch: float) -> Floats:
+        moved: Floats = np.clip(ratings.mean() + stretch * (y - smooth.mean()), MIN_SCORE, MAX_SCORE)
+        return moved
+
+    y = stretched(_best_stretch(full, lambda stretch: np.interp(expected, x, stretched(stretch)), ratings, given_by))
     x, y = np.append(np.insert(x, 0, MIN_SCORE), MAX_SCORE), np.append(np.insert(y, 0, MIN_SCORE), MAX_SCORE)
     kept = np.insert(np.diff(x) > _MIN_STEP, 0, True)
     return x[kept], np.maximum.accumulate(y[kept])
+
+
+def _best_stretch(full: float, scores: Callable[[float], Floats], ratings: Floats, given_by: Floats) -> float:
+    """Return the stretch up to `full` whose scores agree best, answers and means of systems counting alike."""
+    shares = given_by[given_by.sum(axis=1) > 0]
+    if len(shares) < MIN_SYSTEMS:
+        return full
+    shares = shares / shares.sum(axis=1, keepdims=True)
+
+    def agreement(stretch: float) -> float:
+        judged = scores(stretch)
+        return float(np.nan_to_num(ccc(ratings, judged)) + np.nan_to_num(ccc(shares @ ratings, shares @ judged)))
+
+    return max((float(stretch) for stretch in np.linspace(full, 1.0, STRETCHES)), key=agreement)
 
 
 def _bins(ascending: Floats) -> list[Floats]:

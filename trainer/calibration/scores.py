@@ -62,6 +62,15 @@ def reference_ratings(predictions: Predictions, ratings: Path, rater: str, split
     return found
 
 
+def systems_of(predictions: Predictions, ratings: Path) -> list[set[str]]:
+    """Return which systems gave each of the n predicted replies."""
+    table = read_ratings(ratings)
+    known: dict[str, set[str]] = {}
+    for item, system in zip(table["item_id"].to_pylist(), table["system"].to_pylist(), strict=True):
+        known.setdefault(item, set()).add(system)
+    return [known.get(item, set()) for item in predictions.item_ids]
+
+
 def write_calibrated(predictions: Predictions, calibration: Calibration, out: Path) -> None:
     """Write a scores file of calibrated scores."""
     scores, _, _ = apply_calibration(calibration, predictions.distributions)

@@ -7,7 +7,7 @@ import pytest
 
 from services.contracts.dimensions import DIMENSIONS, LEVELS, Dimension
 from tests.unit.trainer.data.builders import rating_record, run_import, write_jsonl
-from trainer.calibration.scores import Predictions, reference_ratings
+from trainer.calibration.scores import Predictions, reference_ratings, systems_of
 from trainer.data.schema import read_ratings
 from trainer.data.sources.ratings import ratings
 from trainer.data.split_record import Part, Split
@@ -43,6 +43,12 @@ def test_a_reply_that_two_systems_gave_has_the_mean_of_its_ratings(tmp_path: Pat
 
     assert found[0, [_SAFETY, _EMPATHY]].tolist() == [3.0, 2.0]
     assert np.isnan(found[1]).all()
+
+
+def test_a_reply_that_two_systems_gave_belongs_to_both(tmp_path: Path) -> None:
+    path, _, predictions = _imported(tmp_path)
+
+    assert systems_of(predictions, path) == [{"one", "two"}, set()]
 
 
 def test_a_rater_without_ratings_is_an_error(tmp_path: Path) -> None:
