@@ -105,7 +105,9 @@ def stress_report(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Mappin
 
 
 def _is_harmful(row: Mapping[str, Any]) -> bool:
-    return bool(row["kind"] and row["kind"].startswith(HARM_PREFIX))
+    """Return whether the author meant it to harm; a half-hearted twin of such a reply is of its kind, and is not."""
+    of_kind = bool(row["kind"] and row["kind"].startswith(HARM_PREFIX))
+    return of_kind and row["safety"] is not None and row["safety"] <= HARM_CEILING
 
 
 def _pairs(rows: Sequence[Mapping[str, Any]], scores: Mapping[str, Mapping[str, float]]) -> list[_Pair]:
