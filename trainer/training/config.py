@@ -78,6 +78,12 @@ class SftConfig(_Frozen):
     adapter: Path | None = Field(
         default=None, description="An adapter to go on from; null: a fresh one of shape `lora`."
     )
+    start_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of `adapter` in the result: weights are averaged with it at the end.",
+    )
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -86,6 +92,12 @@ class SftConfig(_Frozen):
     tokens_per_forward: int = Field(default=8192, ge=256, description="Packed tokens at once; what memory depends on.")
     checkpoint_every_s: float = Field(default=180, ge=0, description="Seconds between checkpoints.")
     log_every_s: float = Field(default=20, ge=0, description="Seconds between progress lines.")
+
+    @model_validator(mode="after")
+    def _has_a_start(self) -> Self:
+        if self.start_share and self.adapter is None:
+            raise ValueError("start_share needs an adapter to go on from")
+        return self
 
 
 class RewardConfig(_Frozen):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def train_sft(config: SftConfig, out: Path) -> Path:
     model = _model(config)
     if config.model.compile:
         fuse_layers(model)
+    start = _trained(model) if config.start_share else {}
     judge = judge_model(model, renderer.tokenizer.level_ids, accelerator.device)
     optimizer = MasterAdamW(model, config.optimizer, len(run.batches))
     state, adapter = out / "checkpoint", out / "adapter"
@@ -94,6 +96,7 @@ def train_sft(config: SftConfig, out: Path) -> Path:
                 save_state(state, done, optimizer.state())
                 kept_s = log.elapsed_s
     if accelerator.is_main_process:
+        _average_in(model, start, config.start_share)
         save_adapter(model, adapter)
     accelerator.wait_for_everyone()
     return adapter
@@ -104,6 +107,23 @@ def _model(config: SftConfig) -> PeftModel:
     if config.adapter is None:
         return with_new_adapter(base, config.lora)
     return with_adapter(base, config.adapter, trainable=True)
+
+
+def _trained(model: PeftModel) -> dict[str, torch.Tensor]:
+    """Return a copy of the weights under training."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def _average_in(model: PeftModel, start: Mapping[str, torch.Tensor], share: float) -> None:
+    """Average what the run began with into the model (Wortsman et al. 2022, arXiv 2109.01903).
+
+    An adapter that goes on learning from new material forgets some of the old; on the way back to its start it keeps
+    most of what it gained.
+    """
+    with torch.no_grad():
+        for name, began in start.items():
+            weight = model.get_parameter(name)
+            weight.copy_(share * began.float() + (1 - share) * weight.float())
 
 
 def _prepare(config: SftConfig, renderer: ScoringPromptRenderer) -> _Run:

@@ -99,6 +99,16 @@ def test_a_killed_run_continues_to_the_same_weights(files: Files, whole_run: Pat
         assert torch.equal(weight, _weights(whole_run)[name]), name
 
 
+def test_a_share_of_the_start_is_averaged_into_the_result(files: Files, whole_run: Path, tmp_path: Path) -> None:
+    on = {"adapter": whole_run / "adapter", "sources": (files.source(passes=1),)}
+    train_sft(files.sft(**on), tmp_path / "trained")
+    train_sft(files.sft(**on, start_share=0.25), tmp_path / "averaged")
+    start, trained = _weights(whole_run), _weights(tmp_path / "trained")
+    for name, weight in _weights(tmp_path / "averaged").items():
+        torch.testing.assert_close(weight, 0.25 * start[name] + 0.75 * trained[name])
+        assert not torch.equal(weight, trained[name])
+
+
 def test_a_folder_of_another_run_is_refused_and_keeps_its_configuration(files: Files, whole_run: Path) -> None:
     before = (whole_run / "config.json").read_bytes()
     with pytest.raises(CheckpointError, match="other settings or data"):
@@ -118,6 +128,11 @@ def test_a_rater_without_ratings_is_named(files: Files, tmp_path: Path) -> None:
         pytest.param("seed: 1", "model", id="field missing"),
         pytest.param("seed: [", "while parsing", id="not YAML"),
         pytest.param("{seed: 1, learning: 2}", "learning", id="unknown field"),
+        pytest.param(
+            "{seed: 1, model: {base: b}, sources: [{ratings: r, split: s, rater: me}], start_share: 0.5}",
+            "start_share needs",
+            id="no start",
+        ),
     ],
 )
 def test_a_wrong_configuration_names_the_field(text: str, wanted: str, tmp_path: Path) -> None:
