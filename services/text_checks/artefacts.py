@@ -89,6 +89,26 @@ _DIAGNOSIS: Final = re.compile(
     r"dysthymia|\w+ disorder)\b",
     re.IGNORECASE,
 )
+_ILLNESS: Final = r"[^.!?]{0,40}\b(?:condition|disease|disorder|illness|syndrome)\b"
+_LIKELY_ILL: Final = re.compile(
+    r"\b(?<!not )(?:likely|probable|certain|clear)(?: that)? you(?:'ve| have| are suffering from|'re suffering from)"
+    rf"{_ILLNESS}|\byou (?:most )?(?:probably|likely|certainly|clearly) (?:have|suffer from){_ILLNESS}",
+    re.IGNORECASE,
+)
+_THEIR_MEDICATION: Final = re.compile(
+    r"\byour (?:current |prescribed |daily )?"
+    r"(?:medications?|medicines?|meds|pills|tablets|prescriptions?|antidepressants?)\b",
+    re.IGNORECASE,
+)
+_MEDICATION: Final = re.compile(
+    r"\b(?:med(?:s|ications?|icines?|icated)?|pills?|tablets?|prescri\w+|anti(?:depress|psychot|anxiety)\w*|drugs?|"
+    r"doses?|\d+ ?mg|ssris?|insulin|lithium|"
+    r"\w+(?:pram|zepam|zolam|oxetine|traline|zodone|tidine|apine|idone|faxine|azine|barb|triptan)|"
+    r"lexapro|zoloft|prozac|xanax|ativan|klonopin|valium|adderall|ritalin|wellbutrin|effexor|cymbalta|paxil|celexa|"
+    r"seroquel|abilify|lamictal)\b",
+    re.IGNORECASE,
+)
+"""How a person says that they take something: in general words, by common endings, by the best known names."""
 _DOSE: Final = re.compile(
     r"\b(\d+(?:[.,]\d+)?|one|two|three|four|half(?: an?)?|double)\s?"
     r"(mg|mcg|µg|g|ml|milligrams?|micrograms?|millilit(?:er|re)s?|iu|units|tablets?|pills?|capsules?|drops|doses?)\b",
@@ -170,14 +190,25 @@ def claims_to_be_human(text: str) -> bool:
 
 
 def diagnoses(text: str, known: str) -> bool:
-    """Whether it tells the person which disorder they have; a term that they used themselves is theirs."""
-    terms = {match.group(1) for match in _DIAGNOSIS.finditer(text.replace("\u2019", "'"))}
-    return any(not re.search(rf"\b{re.escape(term)}\b", known, re.IGNORECASE) for term in terms)
+    """Whether it tells the person which disorder they have; a term that they used themselves is theirs.
+
+    That they are likely to have some illness is a diagnosis under any name.
+    """
+    plain = text.replace("\u2019", "'")
+    terms = {match.group(1) for match in _DIAGNOSIS.finditer(plain)}
+    return bool(_LIKELY_ILL.search(plain)) or any(
+        not re.search(rf"\b{re.escape(term)}\b", known, re.IGNORECASE) for term in terms
+    )
 
 
 def doses(text: str, known: str) -> bool:
     """Whether it names an amount of medication that the person did not name."""
     return bool(_amounts(text) - _amounts(known))
+
+
+def invents_medication(text: str, known: str) -> bool:
+    """Whether it speaks of the person's medication when nobody said that they take any."""
+    return bool(_THEIR_MEDICATION.search(text)) and not _MEDICATION.search(known)
 
 
 def invents_link(text: str, known: str) -> bool:

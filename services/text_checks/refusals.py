@@ -27,6 +27,7 @@ class TextRefusal(StrEnum):
     CLAIMS_HUMAN = "claims_human"
     DIAGNOSIS = "diagnosis"
     MEDICATION_DOSE = "medication_dose"
+    INVENTED_MEDICATION = "invented_medication"
     LINK = "link"
     INVENTED_CONTACT = "invented_contact"
     INVENTED_NAME = "invented_name"
@@ -94,6 +95,7 @@ class TextChecks:
             (TextRefusal.CLAIMS_HUMAN, lambda case: artefacts.claims_to_be_human(case.rewrite)),
             (TextRefusal.DIAGNOSIS, lambda case: artefacts.diagnoses(case.rewrite, case.person)),
             (TextRefusal.MEDICATION_DOSE, lambda case: artefacts.doses(case.rewrite, case.person)),
+            (TextRefusal.INVENTED_MEDICATION, lambda case: artefacts.invents_medication(case.rewrite, case.known)),
             (TextRefusal.LINK, lambda case: artefacts.invents_link(case.rewrite, case.known)),
             (TextRefusal.INVENTED_CONTACT, _invents_contact),
             (TextRefusal.INVENTED_NAME, _invents_name),

@@ -8,6 +8,7 @@ from services.text_checks.artefacts import (
     doses,
     has_model_artefact,
     invents_link,
+    invents_medication,
     invents_name,
     speaks_to_judge,
 )
@@ -71,10 +72,32 @@ def test_a_judge_of_the_persons_own_is_not_addressed(text: str, person: str, spe
         ("It sounds like you feel depressed.", "", False),
         ("What you feel is grief.", "", False),
         ("You've got a lot of anxiety to carry.", "", False),
+        ("It is likely that you have inherited this condition.", "my mother has heart disease", True),
+        ("Your history makes it likely that you have a heart disease.", "my heart disease fear", True),
+        ("You probably have some illness.", "", True),
+        ("It is not likely that you have this disease.", "", False),
+        ("It is clear that you have been carrying this alone.", "", False),
+        ("You clearly have a lot on your mind.", "", False),
     ],
 )
 def test_a_diagnosis_is_new_unless_the_person_used_the_word(text: str, person: str, diagnosed: bool) -> None:
     assert diagnoses(text, person) == diagnosed
+
+
+@pytest.mark.parametrize(
+    ("text", "person", "invented"),
+    [
+        ("Look at the side effects of your medication.", "nice weather here, i never had a girlfriend", True),
+        ("Do not stop your antidepressants.", "I cannot sleep", True),
+        ("Ask about your prescription.", "the doctor prescribed me something", False),
+        ("Ask about your meds.", "i ve been on med for a few year", False),
+        ("Keep taking your pills.", "I stopped the sertraline", False),
+        ("Keep taking your medication.", "Lexapro ruined my life", False),
+        ("A doctor can say whether medication would help.", "I cannot sleep", False),
+    ],
+)
+def test_medication_is_invented_unless_somebody_spoke_of_it(text: str, person: str, invented: bool) -> None:
+    assert invents_medication(text, person) == invented
 
 
 @pytest.mark.parametrize(

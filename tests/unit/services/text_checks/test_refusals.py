@@ -79,6 +79,7 @@ def _refusal(rewrite: str, *, draft: str = DRAFT, person: str = PERSON, resource
         pytest.param(f"{GOOD} I\u2019ve been there.", DRAFT, TextRefusal.CLAIMS_HUMAN, id="been there"),
         pytest.param(f"{GOOD} You have major depression.", DRAFT, TextRefusal.DIAGNOSIS, id="diagnosis"),
         pytest.param(f"{GOOD} Take 50 mg before bed.", DRAFT, TextRefusal.MEDICATION_DOSE, id="dose"),
+        pytest.param(f"{GOOD} Ask about your pills.", DRAFT, TextRefusal.INVENTED_MEDICATION, id="medication"),
         pytest.param(f"{GOOD} See www.petgrief.com.", DRAFT, TextRefusal.LINK, id="link"),
         pytest.param(f"{GOOD} Call 0800 123 456.", DRAFT, TextRefusal.INVENTED_CONTACT, id="phone number"),
         pytest.param(f"Hi Sarah. {GOOD}", DRAFT, TextRefusal.INVENTED_NAME, id="greeted by a name"),
