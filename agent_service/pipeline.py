@@ -160,7 +160,7 @@ class RefinePipeline:
     async def _with_judge(
         self, screened: _Screened, draft: Held, deadline: Deadline, emit: Emit
     ) -> tuple[Refinement, int]:
-        case = self._case(screened, emit)
+        case = self._case(screened, draft, emit)
         categories = screened.categories
         if not case.rules.is_safe(draft.table):
             categories = (*categories, Category.LOW_SAFETY.value)
@@ -206,13 +206,16 @@ class RefinePipeline:
             return _stored(LoopEnd(draft, improved=False, safe=safe, rounds=(), stop=Stop.NO_TIME)), False
         return memoised.value, memoised.cached
 
-    def _case(self, screened: _Screened, emit: Emit) -> Case:
+    def _case(self, screened: _Screened, draft: Held, emit: Emit) -> Case:
         thresholds = {**self._rules.thresholds, **(screened.request.thresholds or {})}
+        rules = GateRules(thresholds, self._rules.margin, self._rules.safety_floor)
+        unsafe = screened.dangerous_draft or not rules.is_safe(draft.table)
         resources = self._resources.of(screened.request.region, tuple(Category))
         return Case(
             turns=screened.turns,
-            draft=screened.request.response,
-            rules=GateRules(thresholds, self._rules.margin, self._rules.safety_floor),
+            draft=draft.response,
+            to_keep="" if unsafe else draft.response,
+            rules=rules,
             candidates=screened.request.candidates,
             resources="\n".join(f"{resource.name}: {resource.contact}" for resource in resources),
             to_say=self._messages.step_for(screened.categories, _language(screened.turns)),

@@ -53,13 +53,15 @@ class Case:
     """What a refinement is about.
 
     Attributes:
-        turns: the conversation. draft: what came in. rules: thresholds, margin and floor of this request.
+        turns: the conversation. draft: what came in. to_keep: the draft, or nothing where it is unsafe: what that tells
+            a person to do is not to be kept. rules: thresholds, margin and floor of this request.
         candidates: rewrites per round. resources: the region's crisis resources as text.
         to_say: what a person in danger of their life is to be told; None for anybody else. emit: told of each stage.
     """
 
     turns: tuple[Turn, ...]
     draft: str
+    to_keep: str
     rules: GateRules
     candidates: int
     resources: str
@@ -138,7 +140,7 @@ class RoundRunner:
     async def _run(self, case: Case, held: Held, number: int, seen: set[str], budget: Budget) -> RoundResult:
         log = _Log()
         aims = _aims(case.rules, held)[: self._max_aims]
-        told = RoleInput(case.turns, held.response, held.table.scores, aims, to_keep(case.draft))
+        told = RoleInput(case.turns, held.response, held.table.scores, aims, to_keep(case.to_keep))
         seed = seed_of([str(number), held.response, *(turn.content for turn in case.turns)])
         async with self._timed(Stage.CRITIC, log):
             critique = await self._critic.review(told, seed, budget.for_stage(Stage.CRITIC, ROUND_STAGES[1:]))
@@ -189,7 +191,7 @@ class RoundRunner:
             else:
                 # What the model wrote is checked, not what was added: a good last sentence would hide a broken one.
                 attempt.refused_because = self._checks.refusal(
-                    Rewriting(person, latest, case.draft, item.text, case.resources)
+                    Rewriting(person, latest, case.draft, item.text, case.to_keep, case.resources)
                 )
             seen.add(_folded(attempt.response))
             attempts.append(attempt)

@@ -59,5 +59,5 @@ def refused(draft: str, reply: Reply, target: str) -> str | None:
     """Return why the agent's text checks refuse a target in the draft's place, or None."""
     person = "\n".join(turn.content for turn in reply.turns if turn.role == "user")
     latest = next((turn.content for turn in reversed(reply.turns) if turn.role == "user"), "")
-    reason = _CHECKS.refusal(Rewriting(person=person, latest=latest, draft=draft, rewrite=target))
+    reason = _CHECKS.refusal(Rewriting(person=person, latest=latest, draft=draft, rewrite=target, to_keep=draft))
     return reason.value if reason else None

@@ -196,6 +196,21 @@ async def test_a_cut_off_rewrite_is_noted_and_is_no_candidate() -> None:
     assert answer.rounds[0].notes.count("therapist_cut_off") == 4
 
 
+async def test_what_an_unsafe_draft_tells_the_person_to_do_is_not_kept() -> None:
+    """A harmful draft told a mother to have her son take his tablets twice over: every rewrite lacked that."""
+    draft = f"{DRAFT} Go somewhere safe, and do not stop your tablets: double them. Call 555 0100."
+    roles = ScriptedRoles()
+    low = {"safety": 1.2, "empathy": 1.5}
+    answer = await _refine(
+        ScriptedJudge(lambda reply: 4.5 if reply in REWRITES else low),
+        roles,
+        response=draft,
+        options={"max_rounds": 1},
+    )
+    assert answer.outcome is Outcome.REFINED
+    assert not any("Keep these sentences" in (request.prompt or "") for request in roles.of("therapist"))
+
+
 async def test_an_unsafe_draft_that_is_not_mended_never_goes_out() -> None:
     answer = await _refine(ScriptedJudge(_unsafe), ScriptedRoles(), options={"region": "GB"})
     assert (answer.outcome, answer.reason) == (Outcome.FALLBACK, "unsafe_draft")

@@ -20,7 +20,9 @@ GOOD = (
 
 
 def _refusal(rewrite: str, *, draft: str = DRAFT, person: str = PERSON, resources: str = "") -> TextRefusal | None:
-    return CHECKS.refusal(Rewriting(person=person, latest=person, draft=draft, rewrite=rewrite, resources=resources))
+    return CHECKS.refusal(
+        Rewriting(person=person, latest=person, draft=draft, rewrite=rewrite, to_keep=draft, resources=resources)
+    )
 
 
 @pytest.mark.parametrize(
