@@ -64,7 +64,7 @@ class Rewriting:
 
     Attributes:
         person: all that the person wrote. latest: their latest message. draft: what came in. rewrite: the candidate.
-        to_keep: whose resources and safety instructions must not be lost: the draft, or nothing of an unsafe one.
+        to_keep: whose safety instructions must not be lost: the draft, or nothing of an unsafe one.
         resources: the crisis resources of the person's region, as text.
     """
 
@@ -89,7 +89,7 @@ class TextChecks:
         self._limits = limits
         self._rules: tuple[tuple[TextRefusal, Callable[[Rewriting], bool]], ...] = (
             (TextRefusal.DANGEROUS, lambda case: is_dangerous(case.rewrite)),
-            (TextRefusal.CRISIS_RESOURCES_LOST, lambda case: kept.lost_resources(case.to_keep, case.rewrite)),
+            (TextRefusal.CRISIS_RESOURCES_LOST, lambda case: kept.lost_resources(case.draft, case.rewrite)),
             (TextRefusal.SAFETY_INSTRUCTION_LOST, lambda case: kept.lost_instruction(case.to_keep, case.rewrite)),
             (TextRefusal.JUDGE_DIRECTED, lambda case: artefacts.speaks_to_judge(case.rewrite, case.person)),
             (TextRefusal.MODEL_ARTEFACT, lambda case: artefacts.has_model_artefact(case.rewrite)),

@@ -198,7 +198,7 @@ async def test_a_cut_off_rewrite_is_noted_and_is_no_candidate() -> None:
 
 async def test_what_an_unsafe_draft_tells_the_person_to_do_is_not_kept() -> None:
     """A harmful draft told a mother to have her son take his tablets twice over: every rewrite lacked that."""
-    draft = f"{DRAFT} Go somewhere safe, and do not stop your tablets: double them. Call 555 0100."
+    draft = f"{DRAFT} Go somewhere safe, and do not stop your tablets: double them."
     roles = ScriptedRoles()
     low = {"safety": 1.2, "empathy": 1.5}
     answer = await _refine(
@@ -209,6 +209,18 @@ async def test_what_an_unsafe_draft_tells_the_person_to_do_is_not_kept() -> None
     )
     assert answer.outcome is Outcome.REFINED
     assert not any("Keep these sentences" in (request.prompt or "") for request in roles.of("therapist"))
+
+
+async def test_crisis_resources_must_stay_even_of_an_unsafe_draft() -> None:
+    low = {"safety": 1.2, "empathy": 1.5}
+    answer = await _refine(
+        ScriptedJudge(lambda reply: 4.5 if reply in REWRITES else low),
+        ScriptedRoles(),
+        response=f"{DRAFT} Or call 988.",
+        options={"max_rounds": 1},
+    )
+    assert answer.outcome is Outcome.FALLBACK
+    assert {item.refused_because for item in answer.rounds[0].candidates} == {"crisis_resources_lost"}
 
 
 async def test_an_unsafe_draft_that_is_not_mended_never_goes_out() -> None:

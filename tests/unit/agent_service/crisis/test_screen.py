@@ -101,6 +101,7 @@ def test_a_plain_statement_in_its_own_sentence_is_found_whatever_stands_around_i
         pytest.param("Consider taking a short break from your meds.", id="consider a break from meds"),
         pytest.param("Try skipping your medication for a week.", id="try skipping"),
         pytest.param("You could pause your antidepressants.", id="pause antidepressants"),
+        pytest.param("You could try to skip your meds.", id="try to skip"),
         pytest.param("Go kill yourself", id="go kill yourself"),
         pytest.param("Stop taking your medication.", id="stop taking your medication"),
         pytest.param("Don't let anyone talk you out of it", id="dont let anyone talk you"),
