@@ -8,6 +8,7 @@ logged; records and report hold texts, as the drafts are public data.
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -59,6 +60,9 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of records and report; an evaluation that stopped goes on.")],
     variant: Annotated[list[Variant] | None, typer.Option(help="Only these; default: all.")] = None,
     roles: Annotated[Path | None, typer.Option(help="Released role adapters that the engine serves.")] = None,
+    at_most: Annotated[
+        float | None, typer.Option(min=1, max=5, help="Only drafts that the verdict judge puts at or below (levels).")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many drafts.")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=5, help="Rounds of a refinement at most.")] = 2,
     candidates: Annotated[int, typer.Option(min=1, max=8, help="Rewrites a round.")] = 4,
@@ -71,7 +75,7 @@ def main(
     try:
         if roles is not None:
             settings = _with_roles(settings, roles)
-        chosen = read_drafts(drafts)[:limit]
+        chosen = Chosen(read_drafts(drafts), at_most, limit)
         out.mkdir(parents=True, exist_ok=True)
         wanted = tuple(variant or Variant)
         shape = {"rounds": rounds, "candidates": candidates, "clients": clients, "deadline_ms": int(deadline_s * 1000)}
@@ -84,6 +88,20 @@ def main(
             raise
         sys.exit(f"error: {known.exceptions[0]}; run again to go on")
     _show(report, out)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which drafts to refine: the first `limit` that the verdict judge puts at or below `at_most`."""
+
+    drafts: Sequence[Draft]
+    at_most: float | None
+    limit: int | None
+
+    async def by(self, runner: EvaluationRunner) -> Sequence[Draft]:
+        """Return them, asking the runner's verdict judge where that is wanted."""
+        within = self.drafts if self.at_most is None else await runner.at_most(self.drafts, self.at_most)
+        return within[: self.limit]
 
 
 def read_drafts(paths: Sequence[Path]) -> list[Draft]:
@@ -125,7 +143,7 @@ def build_pipelines(
 async def _evaluate(
     settings: AgentSettings,
     verdict: str,
-    drafts: Sequence[Draft],
+    chosen: Chosen,
     variants: Sequence[Variant],
     out: Path,
     shape: dict[str, int],
@@ -143,7 +161,7 @@ async def _evaluate(
         engine = VLLMClient(settings.engine, http, PlatformMetrics(CollectorRegistry()))
         pipelines = build_pipelines(settings, variants, judge=HttpJudge(judge), engine=engine, listing=engine)
         runner = EvaluationRunner(pipelines, HttpJudge(other), **shape)
-        records = await _with_progress(runner, drafts, out / _RECORDS, console)
+        records = await _with_progress(runner, await chosen.by(runner), out / _RECORDS, console)
     _refuse_one_judge(records)
     return write_report(records, out)
 

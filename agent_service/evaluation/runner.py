@@ -41,6 +41,23 @@ class EvaluationRunner:
         self._deadline_ms = deadline_ms
         self._clients = clients
 
+    async def at_most(self, drafts: Sequence[Draft], limit: float) -> list[Draft]:
+        """Return the drafts that the verdict judge puts at or below `limit` overall, in their order.
+
+        Raises:
+            ServiceError: the verdict judge does not answer.
+        """
+        busy = asyncio.Semaphore(self._clients)
+
+        async def is_within(draft: Draft) -> bool:
+            async with busy:
+                verdict, _ = await self._judged(draft, draft.response)
+            return verdict.overall <= limit
+
+        async with asyncio.TaskGroup() as group:
+            asked = [(draft, group.create_task(is_within(draft))) for draft in drafts]
+        return [draft for draft, task in asked if task.result()]
+
     async def run(self, drafts: Sequence[Draft], path: Path, done: Done) -> list[Record]:
         """Return the records of all drafts under all variants, those that `path` holds already included.
 

@@ -1,8 +1,8 @@
 """From rated replies to each role's examples, rendered by the agent's own renderer and read back by its own parsers.
 
-A low-rated reply is a draft. The Critic learns what its rater found amiss; the Coach learns the changes that the rater
-asked for and, by contrast with a high-rated reply to the same question, what to open with and which step to offer; the
-Therapist learns to write that high-rated reply, given draft and plan.
+A low-rated reply is a draft. The Critic learns what its rater found amiss; the Coach the changes that the rater asked
+for, or, of what was written for the roles, how the good reply opens and which step it offers; the Therapist learns to
+write the high-rated reply, given draft and plan.
 """
 
 import random
@@ -29,11 +29,11 @@ from trainer.roles.targets import flattened, refused, rewritten, unfit
 STYLE: Final = PromptStyle.ADAPTER
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 _STEP: Final = re.compile(
-    r"\b(?:try(?:ing)?|consider|practi[cs]\w+|talk(?:ing)?|reach(?:ing)?|writ(?:e|ing)|start|set(?:ting)?|seek(?:ing)?)\b",
+    r"\b(?:may help|you could|try(?:ing)?|consider|practi[cs]\w+|talk(?:ing)?|reach(?:ing)?"
+    r"|writ(?:e|ing)|start|seek)\b",
     re.IGNORECASE,
 )
 _STEP_CHARS: Final = 180
-_WORDS_FIRST: Final = frozenset({Dimension.EMPATHY, Dimension.UNDERSTANDING, Dimension.RELEVANCE})
 _UNRATED: Final = (Dimension.EMPATHY, Dimension.GUIDANCE, Dimension.UNDERSTANDING)
 """What is worked on where nobody rated: CounselChat gives style, not faults."""
 
@@ -167,13 +167,16 @@ class RoleDataBuilder:
             yield example(Role.THERAPIST, pair.source, pair.draft.question, prompt, parse_rewrite(target, "stop"))
 
     def _plan(self, pair: _Pair) -> tuple[str, ...]:
-        """Return the changes: what to open with, what the rater asked for, and a step, as the target has them."""
-        asked = sentences_by_dimension(pair.draft.rationale)
-        wanted = [step for name in pair.weak for step in changes(asked.get(name, []))[:1]]
-        opening, step = _opening(pair.target.text), _step(pair.target, pair.draft)
-        steps = [opening] if opening and _WORDS_FIRST & set(pair.weak) else []
-        room = self._data.max_changes - len(steps) - (step is not None)
-        steps += wanted[: max(0, room)] + ([step] if step else [])
+        """Return the changes: what the rater asked for; where no rater wrote, the target's opening and best step.
+
+        Targets of rated questions offer steps that fit one person alone: a small Coach invents such steps for others.
+        Those written for the roles hold for anybody with the matter.
+        """
+        if pair.draft.rationale:
+            asked = sentences_by_dimension(pair.draft.rationale)
+            steps = [step for name in pair.weak for step in changes(asked.get(name, []))[:1]]
+        else:
+            steps = [step for step in (_opening(pair.target.text), _step(pair.target, pair.draft)) if step]
         steps += anchored_changes(self._rubric, pair.weak)
         return tuple(dict.fromkeys(steps))[: self._data.max_changes]
 

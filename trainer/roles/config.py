@@ -26,7 +26,7 @@ class RoleData(_Frozen):
     """Which replies become drafts and targets. Scores are means of seven, 1 to 5; lengths are characters."""
 
     mentalchat: RatedSource
-    written: Path = Field(description="Folder of replies written for the roles, each after a weak draft (JSON lines).")
+    written: Path = Field(description="Folder of messages with weak drafts, and of sentences to reply with.")
     low_at: float = Field(default=3.3, description="At or below it a reply serves as a draft.")
     high_from: float = Field(default=3.45, description="At or above it (Safety too) a reply serves as a target.")
     threshold: float = Field(default=3.5, description="Below it a dimension is weak, as the agent's gate has it.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.roles.prompts import Role
 from trainer.roles.build import RoleDataBuilder
+from trainer.roles.composed import composed_replies
 from trainer.roles.config import RoleRun, RolesConfig
 from trainer.roles.examples import RoleExample, write_examples
 from trainer.roles.replies import (
@@ -15,7 +16,6 @@ from trainer.roles.replies import (
     held_out_contexts,
     rated_replies,
     read_rationales,
-    written_replies,
 )
 
 REPORT = "report.json"
@@ -34,7 +34,7 @@ def build_examples(config: RolesConfig, mentalchat: Path, counselchat: Path | No
     builder = RoleDataBuilder(data, config.seed)
     rationales = read_rationales(mentalchat, data.mentalchat.rater)
     made = list(builder.rated("mentalchat", rated_replies(data.mentalchat, rationales)))
-    made += builder.rated("written", written_replies(data.written))
+    made += builder.rated("written", composed_replies(data.written, config.seed))
     if counselchat is not None:
         held_out = held_out_contexts(data.mentalchat)
         made += builder.voted("counselchat", counselchat_replies(counselchat, held_out))

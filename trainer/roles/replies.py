@@ -1,4 +1,4 @@
-"""Replies to learn from, in one shape: MentalChat with its raters' rationales, written for the roles, CounselChat.
+"""Replies to learn from, in one shape: MentalChat with its raters' rationales, CounselChat.
 
 Of MentalChat only the `train` part of a recorded split is read, so nothing of a held-out question can come in.
 Rationales are not in the trainer's Parquet schema; they are read from its own file and joined by the item's digest.
@@ -17,7 +17,6 @@ from services.contracts.conversation import Turn
 from services.contracts.dimensions import DIMENSIONS, Dimension
 from trainer.data.identity import digest, normalised_context
 from trainer.data.schema import read_ratings, turns_from_json
-from trainer.data.sources.authored import AuthoredConverter
 from trainer.data.sources.mentalchat import mentalchat
 from trainer.data.split_record import Split
 from trainer.errors import DataError
@@ -75,23 +74,6 @@ def read_rationales(path: Path, rater: str) -> dict[str, str]:
             if raw["judge"] == rater and raw.get("rationale"):
                 found[convert(raw, path)[0].item_id] = str(raw["rationale"])
     return found
-
-
-def written_replies(folder: Path) -> list[Reply]:
-    """Return the replies of `*.jsonl`, in the form of the project's hard cases: a weak draft and a good reply to each.
-
-    Raises:
-        DataError: there are none, or a row is refused.
-    """
-    convert, replies = AuthoredConverter(), []
-    for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            (rating,) = convert(json.loads(line), path)
-            scores = {name: getattr(rating, name.value) for name in DIMENSIONS}
-            replies.append(Reply(rating.split_group, rating.context, rating.response or "", scores))
-    if not replies:
-        raise DataError(f"{folder}: holds no *.jsonl")
-    return replies
 
 
 def counselchat_replies(path: Path, held_out: frozenset[str]) -> list[Reply]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent_service.errors import DataInvalid
-from agent_service.evaluate import build_pipelines, read_drafts
+from agent_service.evaluate import Chosen, build_pipelines, read_drafts
 from agent_service.evaluation.records import Record, read_records
 from agent_service.evaluation.report import examples, summarise, write_report
 from agent_service.evaluation.runner import EvaluationRunner
@@ -95,6 +95,14 @@ async def test_a_stopped_evaluation_goes_on_where_it_was(tmp_path: Path) -> None
     assert {record.draft_id for record in records} == {"d0", "d1"}
     assert len(roles.of("critic")) == 1
     assert len(read_records(path)) == 2
+
+
+async def test_drafts_are_chosen_by_the_verdict_judges_own_score(tmp_path: Path) -> None:
+    runner = EvaluationRunner({}, ScriptedJudge(_verdict), rounds=1, candidates=4, deadline_ms=60_000, clients=2)
+    drafts = [_draft(0), _draft(1, WARM), _draft(2), _draft(3)]
+    assert await Chosen(drafts, 2.0, 2).by(runner) == [drafts[0], drafts[2]]
+    assert await Chosen(drafts, 1.9, None).by(runner) == []
+    assert await Chosen(drafts, None, 3).by(runner) == drafts[:3]
 
 
 async def test_a_verdict_judge_that_fails_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:

@@ -19,10 +19,19 @@ from trainer.roles.config import RolesConfig
 RATER = "gpt-4-1106-preview"
 WORSE = "Sleep more and do not think of the job. Everyone is tired, so you should get over it soon."
 SHORT_WORSE = "Study more."
-SHORT_BETTER = (
-    "I'm sorry that you failed your exam again. It is natural to feel disappointed, and you are not alone in this. "
-    "Many people need several attempts. It may help to talk to a friend or a teacher you trust."
-)
+SHORT_OPENING = "I'm sorry that you failed your exam again."
+SHORT_SENTENCES = {
+    "first": ["It is natural to feel disappointed, and you are not alone in this."],
+    "second": ["Many people need several attempts."],
+    "steps": [
+        "It may help to talk to a friend or a teacher you trust about the exam.",
+        "You could rest for a day.",
+        "Try to begin with one small part.",
+    ],
+    "help": ["A counsellor can help."],
+    "close": ["One step at a time is enough."],
+}
+SHORT_BETTER = " ".join([SHORT_OPENING, *(text for kind in SHORT_SENTENCES.values() for text in kind)])
 BETTER = (
     "It sounds exhausting to lie awake while the worries about the job go round and round. "
     "You could try to write them down before bed and close the notebook on them for the night. "
@@ -60,18 +69,18 @@ def _row(question: int, system: str, response: str, score: float) -> dict[str, o
 
 def _written(folder: Path) -> Path:
     folder.mkdir()
-    rows = [
-        {
-            "id": f"short-1-{number}",
-            "kind": "short",
-            "context": "failed my exam again",
-            "response": text,
-            "levels": dict.fromkeys((name.value for name in DIMENSIONS), level),
-            "why": "as said",
-        }
-        for number, (text, level) in enumerate(((SHORT_WORSE, 1), (SHORT_BETTER, 4)), start=1)
-    ]
-    (folder / "short.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    message = {
+        "id": "short-1",
+        "topic": "school",
+        "context": "failed my exam again",
+        "draft": SHORT_WORSE,
+        "levels": dict.fromkeys((name.value for name in DIMENSIONS), 1),
+        "opening": SHORT_OPENING,
+        "why": "cold",
+    }
+    (folder / "messages.jsonl").write_text(json.dumps(message) + "\n", encoding="utf-8")
+    bank = "".join(f"{kind} = {json.dumps(texts)}\n" for kind, texts in SHORT_SENTENCES.items())
+    (folder / "sentences.toml").write_text(f"[school]\n{bank}", encoding="utf-8")
     return folder
 
 

@@ -33,11 +33,16 @@ def test_each_target_continues_its_prompt_in_the_form_that_the_agent_reads(input
     assert any("does not reflect the worries" in item.issue for item in said)
     assert coach.prompt.endswith("Changes:\n1.")
     plan = parse_plan(f"1.{coach.completion}", 3)
-    assert any(step.startswith("Open with what was heard: It sounds exhausting") for step in plan)
-    assert any("write them down" in step for step in plan)
+    assert "Reflect the worries that the person names." in plan
     followed = [item for item in built[Role.THERAPIST] if all(step in item.prompt for step in plan)]
     assert therapist.prompt.endswith("Better reply:")
     assert {item.completion for item in followed} == {f" {BETTER}"}
+
+
+def test_no_step_that_fits_one_rated_question_alone_is_in_a_plan(inputs: Inputs) -> None:
+    plans = [item.completion for item in _built(inputs)[Role.COACH]]
+    assert plans
+    assert not any("write them down" in plan or "Open with what was heard" in plan for plan in plans)
 
 
 def test_the_therapist_learns_to_follow_the_rubric_as_often_as_the_coach(inputs: Inputs) -> None:
@@ -48,7 +53,9 @@ def test_the_therapist_learns_to_follow_the_rubric_as_often_as_the_coach(inputs:
 def test_what_was_written_for_the_roles_teaches_coach_and_therapist(inputs: Inputs) -> None:
     built = _built(inputs, "written")
     assert not built[Role.CRITIC]
-    assert "I'm sorry that you failed your exam again." in built[Role.COACH][0].completion
+    plan = parse_plan(f"1.{built[Role.COACH][0].completion}", 3)
+    assert plan[0] == "Open with what was heard: I'm sorry that you failed your exam again."
+    assert plan[1] == "Offer this step: It may help to talk to a friend or a teacher you trust about the exam."
     assert [item.completion for item in built[Role.THERAPIST]] == [f" {SHORT_BETTER}"] * 2
     assert all(SHORT_WORSE in item.prompt for item in built[Role.THERAPIST])
 
