@@ -57,6 +57,7 @@ _HUMAN: Final = re.compile(
     r"(?: (?:of|with) [\w ]{1,40})?,? (?:i|my|myself)\b|"
     r"i(?:'m| am) (?:a |an |your )?(?:real |actual |licensed |trained |certified |qualified |clinical )*"
     r"(?:human|person|therapist|psychologist|counsell?or|doctor|psychiatrist|nurse|social worker)\b|"
+    r"i(?:'m| am) an? (?:[\w-]+ ){1,2}(?:therapist|psychologist|counsell?or|doctor|psychiatrist|nurse|social worker)\b|"
     r"in my (?:own )?(?:practice|clinic|"
     r"years|experience|office|career|life)|my (?:own )?(?:clients|patients|therapist|wife|husband|mother|father|"
     r"son|daughter|kids|"
