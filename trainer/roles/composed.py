@@ -1,7 +1,7 @@
 """Replies written for the roles: to each message a first sentence of its own, and the rest from sentences by topic.
 
 A model of this size invents what it has to say by itself. So only the first sentence takes up what the person says; all
-others are taken from a few dozen written ones, which hold for anybody with the matter.
+others are taken from a few hundred written ones, which hold for anybody with the matter.
 """
 
 import random
@@ -85,11 +85,19 @@ def _bank(path: Path) -> dict[str, TopicSentences]:
     try:
         return TypeAdapter(dict[str, TopicSentences]).validate_python(tomllib.loads(path.read_text("utf-8")))
     except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise DataError(f"{path}: not the sentences by topic: {error}") from error
+        raise DataError(f"{path}: not the sentences by topic: {_amiss(error)}") from error
 
 
 def _messages(path: Path) -> list[_Message]:
     try:
         return [_Message.model_validate_json(line) for line in path.read_text("utf-8").splitlines()]
     except (OSError, ValidationError) as error:
-        raise DataError(f"{path}: not the messages: {error}") from error
+        raise DataError(f"{path}: not the messages: {_amiss(error)}") from error
+
+
+def _amiss(error: Exception) -> str:
+    """Return what is amiss, and where, without the text that is there."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

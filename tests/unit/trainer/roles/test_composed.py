@@ -59,7 +59,7 @@ def test_no_sentence_asks_about_suicide() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("messages.jsonl", '{"id": "a-1"}\n', "not the messages"),
+        ("messages.jsonl", '{"id": "a-1"}\n', "not the messages: topic: Field required$"),
         ("sentences.toml", '[sleep]\nfirst = ["I hear you."]\n', "not the sentences"),
         ("sentences.toml", "", "no sentences for the topic 'sleep'"),
         ("messages.jsonl", None, "not the messages"),
