@@ -255,8 +255,9 @@ def _reports(recipe: Recipe) -> Sequence[_Step]:
     for judge, rater, scores in compared:
         out = _report(recipe, judge)
         beside = None if recipe.incumbent is None or rater else _calibrated(recipe, INCUMBENT, "test")
+        replaced = recipe.incumbent.name if recipe.incumbent and beside else None
         run = partial(
-            agreement_command, table, recipe.reference_rater, out.parent, rater, scores, split, "test", beside
+            agreement_command, table, recipe.reference_rater, out.parent, rater, scores, split, "test", beside, replaced
         )
         # The page is written after what the packager reads.
         steps.append(_Step(f"measure the agreement of {judge}", out.with_suffix(".html"), run))

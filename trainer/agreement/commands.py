@@ -1,5 +1,6 @@
 """The agreement commands: `agreement` between two raters or with a judge's scores, and `published`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,9 @@ def agreement_command(
     incumbent_scores: Annotated[
         Path | None, typer.Option(help="Another judge's scores of the same answers: to tell how much better it is.")
     ] = None,
+    incumbent: Annotated[
+        str | None, typer.Option(help="The name of that other judge, as the packager will be given it.")
+    ] = None,
     n_boot: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = N_BOOT,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = SEED,
 ) -> None:
@@ -36,6 +40,8 @@ def agreement_command(
     table = _selected(read_ratings(ratings), split, part)
     if rater is None and scores is None:
         raise AgreementError("name the rater to measure with --rater, or give a judge's scores with --scores")
+    if (incumbent_scores is None) != (incumbent is None):
+        raise AgreementError("give --incumbent and --incumbent-scores together: the report names what it compares with")
     paired = pair(table, reference, read_scores(scores) if scores else str(rater))
     report = agreement_report(
         paired.reference,
@@ -47,6 +53,7 @@ def agreement_command(
         n_boot=n_boot,
         seed=seed,
     )
+    report = replace(report, incumbent=incumbent)
     title = f"{rater or 'judge'} against {reference}" + (f", {part} questions" if part else "")
     out.mkdir(parents=True, exist_ok=True)
     (out / "agreement.json").write_text(report.to_json() + "\n", encoding="utf-8")

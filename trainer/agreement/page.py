@@ -61,7 +61,8 @@ def terminal_tables(report: AgreementReport) -> list[Table]:
             table.add_row(name, str(row.n), estimate_text(row.icc_a1), estimate_text(row.icc_c1), *values)
         tables.append(table)
     if report.over_incumbent:
-        table = Table("dimension", "ICC(A,1) minus the incumbent's", title="per answer, same answers", box=SIMPLE_HEAD)
+        title = f"per answer, same answers as {report.incumbent or 'the incumbent'}"
+        table = Table("dimension", "ICC(A,1) minus the incumbent's", title=title, box=SIMPLE_HEAD)
         for name, difference in report.over_incumbent.items():
             table.add_row(name, estimate_text(difference))
         tables.append(table)

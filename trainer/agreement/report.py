@@ -66,6 +66,8 @@ class AgreementReport:
     between_dimensions_reference: tuple[tuple[float | None, ...], ...]
     over_incumbent: Mapping[str, Estimate] = field(default_factory=dict)
     """ICC(A,1) per answer minus the incumbent's on the same answers; empty where none was given."""
+    incumbent: str | None = None
+    """The name of that incumbent."""
 
     def to_json(self) -> str:
         """Return the report as indented JSON; undefined values are null."""

@@ -49,6 +49,12 @@ def package_command(
 
     if not agreement.is_file():
         raise PackagingError(f"{agreement} is missing: no checkpoint without an agreement report (`trainer agreement`)")
+    measured = AgreementReport.from_json(agreement.read_bytes())
+    if measured.over_incumbent and measured.incumbent != (incumbent.name if incumbent else None):
+        raise PackagingError(
+            f"{agreement} compares with {measured.incumbent or 'an incumbent without a name'}, and --incumbent is "
+            f"{incumbent.name if incumbent else 'not given'}: measure again beside what it would replace"
+        )
     fitted = Calibration.model_validate_json(calibration.read_bytes())
     first, second, third, fourth, fifth = PromptTokenizer.from_folder(base).level_ids
     parts = CheckpointParts(
@@ -63,7 +69,7 @@ def package_command(
         reference_rater=reference_rater,
         calibration=fitted,
         golden=golden_cases(golden_ratings, golden_scores, golden_base_scores, fitted),
-        agreement=AgreementReport.from_json(agreement.read_bytes()),
+        agreement=measured,
         incumbent=AgreementReport.from_json((incumbent / AGREEMENT_FILE).read_bytes()) if incumbent else None,
         reference=score_reference(reference_scores, fitted) if reference_scores else None,
     )

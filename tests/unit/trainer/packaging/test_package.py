@@ -196,3 +196,18 @@ def test_one_that_agrees_no_less_is_promotable(parts: CheckpointParts, tmp_path:
     manifest = CheckpointManifest.model_validate_json((package(better, tmp_path) / MANIFEST_FILE).read_bytes())
     assert manifest.promotable
     assert manifest.not_promotable_because is None
+
+
+def test_a_report_that_compares_with_another_than_the_incumbent_is_refused(tmp_path: Path) -> None:
+    over = {name.value: Estimate(0.01, 0.0, 0.02) for name in DIMENSIONS}
+    agreement = tmp_path / "agreement.json"
+    agreement.write_text(replace(_report(0.5), over_incumbent=over, incumbent="judge-old").to_json())
+    files = ("adapter", "configuration", "base", "calibration", "golden-ratings", "golden-scores", "golden-base-scores")
+    options = [f"--{name}={tmp_path / name}" for name in files]
+    options += ["--version=judge-2", "--method=sft", "--base-name=tiny", "--reference-rater=rater"]
+    options += [f"--agreement={agreement}", f"--registry={tmp_path / 'registry'}"]
+
+    for more, given in ([], "not given"), ([f"--incumbent={tmp_path / 'judge-1'}"], "judge-1"):
+        result = CliRunner().invoke(app, ["package", *options, *more])
+        assert isinstance(result.exception, PackagingError)
+        assert f"compares with judge-old, and --incumbent is {given}" in str(result.exception)

@@ -114,18 +114,29 @@ def test_a_judges_scores_are_compared_by_item(folder: Path) -> None:
 def test_a_judge_is_held_against_the_incumbent_on_the_same_answers(folder: Path) -> None:
     incumbent = _scores(folder).rename(folder / "incumbent.parquet")
     items = pq.read_table(incumbent)["item_id"]
-    result = _agreement(folder, "--scores", _scores(folder), "--incumbent-scores", incumbent)
+    beside = ("--incumbent-scores", incumbent, "--incumbent", "judge-old")
+    result = _agreement(folder, "--scores", _scores(folder), *beside)
 
     assert result.exit_code == 0, result.output
     report = AgreementReport.from_json((folder / "out" / "agreement.json").read_bytes())
     assert {name: difference.value for name, difference in report.over_incumbent.items()} == dict.fromkeys(_NAMES, 0.0)
     assert "minus the incumbent's" in result.output
-    assert "Over the incumbent" in (folder / "out" / "agreement.html").read_text()
+    assert report.incumbent == "judge-old"
+    assert "same answers as judge-old" in result.output
+    assert "Over the incumbent, judge-old" in (folder / "out" / "agreement.html").read_text()
 
     pq.write_table(pq.read_table(incumbent).slice(0, len(items) - 1), incumbent)
-    other = _agreement(folder, "--scores", _scores(folder), "--incumbent-scores", incumbent)
+    other = _agreement(folder, "--scores", _scores(folder), *beside)
     assert isinstance(other.exception, AgreementError)
     assert "not of the answers" in str(other.exception)
+
+
+def test_an_incumbent_without_a_name_is_refused(folder: Path) -> None:
+    scores = _scores(folder)
+    result = _agreement(folder, "--scores", scores, "--incumbent-scores", scores)
+
+    assert isinstance(result.exception, AgreementError)
+    assert "--incumbent and --incumbent-scores together" in str(result.exception)
 
 
 @pytest.mark.parametrize(
