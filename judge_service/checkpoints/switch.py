@@ -81,6 +81,8 @@ class Switch:
             EngineUnavailable, PointerUnavailable: it cannot be done now.
         """
         async with self.one_at_a_time:
+            # Asked first, so that a store that is down refuses the change at once and not after a minute of canaries.
+            await self._replicas.store.read()
             await self._inventory.look()
             record = self._lifecycle.get(version)
             try:

@@ -324,6 +324,7 @@ async def test_store_lost_before_the_flip_changes_nothing(world: World) -> None:
     with pytest.raises(PointerUnavailable):
         await replica.hot.switch.activate("second", by="ops", force=False)
     assert replica.serving == active
+    assert set(world.engines[0].adapters) == {active}, "what cannot be switched to is not tried first"
     await replica.settle()
     everything = await replica.hot.catalogue.all()
     assert (everything.active, everything.pointer_reachable) == (active, False)
