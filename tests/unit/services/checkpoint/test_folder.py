@@ -28,6 +28,8 @@ from services.rubric.template import PromptTemplate
 from tests.support.checkpoint_folders import adapter_bytes, edit_manifest, replace_file, write_checkpoint
 
 LIMIT = 1 << 20
+TRAINER = Path(__file__).parents[4] / "trainer"
+RELEASED = sorted(path.parent for path in TRAINER.glob(f"released*/*/{MANIFEST_FILE}"))
 Spoil = Callable[[Path], None]
 
 
@@ -191,15 +193,14 @@ def test_reference_travels_with_those_that_have_one(tmp_path: Path) -> None:
 
 
 def test_released_checkpoint_without_a_reference_is_sound_under_its_digest() -> None:
-    released = Path(__file__).parents[4] / "trainer/released/judge-gemma3-270m-1"
+    released = TRAINER / "released/judge-gemma3-270m-1"
     checkpoint = verify_folder(released, max_adapter_bytes=16 << 20)
     assert checkpoint.reference is None
     assert checkpoint.manifest.to_bytes() == (released / MANIFEST_FILE).read_bytes()
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_every_released_checkpoint_is_sound(number: int) -> None:
-    released = Path(__file__).parents[4] / f"trainer/released/judge-gemma3-270m-{number}"
+@pytest.mark.parametrize("released", RELEASED, ids=lambda folder: folder.name)
+def test_every_released_checkpoint_is_sound(released: Path) -> None:
     assert verify_folder(released, max_adapter_bytes=64 << 20).manifest.version == released.name
 
 
